@@ -1,0 +1,5 @@
+//! The agent behind `ballast`: one YAML file in, a programmed data plane out.
+//!
+//! Rooms, lowest first; a room imports only rooms above it in this list.
+
+pub mod types;

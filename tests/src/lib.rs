@@ -1,0 +1,1 @@
+//! The harness of Ballast's tests: hosts in namespaces, packets, processes, conditions with a limit.
