@@ -1,0 +1,72 @@
+//! What the program must know of a backend to send to it: one cache line.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::{addr::Addr, arena::UNIT, limits::MAX_VLAN_TAGS, wire::ethernet::Macs};
+
+/// How packets reach a backend. 0 is no mode, so that a zeroed entry sends nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ForwardMode {
+    /// The frame is re-addressed to the backend.
+    DirectRouting = 1,
+    /// The packet is put into an IPv4 packet.
+    TunnelV4 = 2,
+    /// The packet is put into an IPv6 packet.
+    TunnelV6 = 3,
+    /// The backend is this host: the packet goes up.
+    Local = 4,
+    /// The next hop has no link-layer address.
+    Unresolved = 5,
+}
+
+impl ForwardMode {
+    /// From [`BackendEntry::mode`].
+    #[must_use]
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::DirectRouting),
+            2 => Some(Self::TunnelV4),
+            3 => Some(Self::TunnelV6),
+            4 => Some(Self::Local),
+            5 => Some(Self::Unresolved),
+            _ => None,
+        }
+    }
+}
+
+/// [`BackendEntry::tags`]: the frame leaves with the tags it came with.
+pub const TAGS_AS_RECEIVED: u8 = 0xff;
+
+/// A backend. Immutable once published; a change is a new entry and a flip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct BackendEntry {
+    /// Destination: the next hop's. Source: the output interface's.
+    pub macs: Macs,
+    /// Output interface.
+    pub ifindex: u32,
+    /// Index in `backends` and `backend_stats`.
+    pub id: u32,
+    /// MTU of the path to the backend, bytes of IP, outer header included.
+    pub mtu: u16,
+    /// [`ForwardMode`].
+    pub mode: u8,
+    /// Number of VLAN tags the frame leaves with, or [`TAGS_AS_RECEIVED`].
+    pub tags: u8,
+    /// The tags' VLAN ids, host order, outermost first.
+    pub vlans: [u16; MAX_VLAN_TAGS],
+    /// Tunnel: how many low bits of the outer source vary with the flow.
+    pub source_bits: u8,
+    /// Always 0.
+    pub reserved: u8,
+    /// Counts the backends that have had this id; tells a remembered flow from one of a
+    /// predecessor's.
+    pub generation: u16,
+    /// Tunnel: outer source.
+    pub tunnel_source: Addr,
+    /// Tunnel: outer destination. Otherwise the backend's address, for people.
+    pub address: Addr,
+}
+
+const _: () = assert!(size_of::<BackendEntry>() == UNIT as usize);

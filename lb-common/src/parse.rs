@@ -1,0 +1,241 @@
+//! From bytes to the few values that decisions need.
+//!
+//! Only what is needed to *find* the service is looked at here; what makes a service's packet
+//! unfit ([`crate::decide`]) is checked after the lookup, so that traffic that is not ours leaves
+//! as early as it can.
+
+use crate::{
+    addr::Addr,
+    flow::{FlowKey, TCP, UDP},
+    limits::MAX_EXTENSION_HEADERS,
+    packet::Frame,
+    verdict::DropReason,
+    wire::{
+        ethernet::{self, Ethernet, Tag},
+        ipv4::{self, Ipv4},
+        ipv6::{self, Extension, Fragment, Ipv6},
+        udp::Ports,
+    },
+};
+
+/// A TCP or UDP packet whose ports are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// Where the IP header starts, bytes from the start of the frame.
+    pub l3: u32,
+    /// Where the TCP or UDP header starts.
+    pub l4: u32,
+    /// Whether the packet is IPv4.
+    pub v4: bool,
+    /// The 5-tuple.
+    pub flow: FlowKey,
+    /// Length of the IP packet by its own header, bytes.
+    pub length: u32,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// Type of service or traffic class.
+    pub tos: u8,
+    /// Whether it is the first of several fragments.
+    pub first_fragment: bool,
+}
+
+/// Why there is no [`Parsed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unparsed {
+    /// Nothing that a service could be about: ARP, ICMP, a frame too short to tell, …
+    Foreign,
+    /// Unfit; ours to drop if `destination` is a service's address.
+    Defect {
+        /// Where the packet is going.
+        destination: Addr,
+        /// What is wrong with it.
+        reason: DropReason,
+    },
+}
+
+/// Finds the 5-tuple of a frame.
+///
+/// # Errors
+///
+/// [`Unparsed`], see there.
+#[inline(always)]
+pub fn packet<F: Frame>(frame: &F) -> Result<Parsed, Unparsed> {
+    let mut ethertype = frame
+        .view::<Ethernet>(0)
+        .ok_or(Unparsed::Foreign)?
+        .ethertype
+        .get();
+    let mut l3 = ethernet::LEN;
+    if ethernet::is_tag(ethertype) {
+        ethertype = tag(frame, l3)?;
+        l3 += ethernet::TAG_LEN;
+        if ethernet::is_tag(ethertype) {
+            ethertype = tag(frame, l3)?;
+            l3 += ethernet::TAG_LEN;
+        }
+    }
+    match ethertype {
+        ethernet::IPV4 => ipv4(frame, l3),
+        ethernet::IPV6 => ipv6(frame, l3),
+        _ => Err(Unparsed::Foreign),
+    }
+}
+
+#[inline(always)]
+fn tag<F: Frame>(frame: &F, at: u32) -> Result<u16, Unparsed> {
+    Ok(frame
+        .view::<Tag>(at)
+        .ok_or(Unparsed::Foreign)?
+        .ethertype
+        .get())
+}
+
+#[inline(always)]
+fn ipv4<F: Frame>(frame: &F, l3: u32) -> Result<Parsed, Unparsed> {
+    let ip = frame.view::<Ipv4>(l3).ok_or(Unparsed::Foreign)?;
+    let destination = Addr::from_v4_word(ip.destination.get());
+    let defect = |reason| Unparsed::Defect {
+        destination,
+        reason,
+    };
+    let header = u32::from(ip.version_ihl & 0x0f) * 4;
+    if ip.version_ihl >> 4 != 4 || header < ipv4::LEN {
+        return Err(defect(DropReason::BadIpHeader));
+    }
+    if ip.protocol != TCP && ip.protocol != UDP {
+        return Err(Unparsed::Foreign);
+    }
+    let fragment = ip.flags_offset.get();
+    if fragment & ipv4::OFFSET != 0 {
+        return Err(defect(DropReason::Fragment));
+    }
+    let l4 = l3 + header;
+    let ports = frame
+        .view::<Ports>(l4)
+        .ok_or(defect(DropReason::Truncated))?;
+    Ok(Parsed {
+        l3,
+        l4,
+        v4: true,
+        flow: FlowKey {
+            source: Addr::from_v4_word(ip.source.get()),
+            destination,
+            source_port: ports.source.get(),
+            destination_port: ports.destination.get(),
+            protocol: ip.protocol,
+        },
+        length: u32::from(ip.total_length.get()),
+        ttl: ip.ttl,
+        tos: ip.tos,
+        first_fragment: fragment & ipv4::MORE_FRAGMENTS != 0,
+    })
+}
+
+#[inline(always)]
+fn ipv6<F: Frame>(frame: &F, l3: u32) -> Result<Parsed, Unparsed> {
+    let ip = frame.view::<Ipv6>(l3).ok_or(Unparsed::Foreign)?;
+    let destination = address(ip.destination);
+    // On the wire such a destination means nothing (RFC 4291 §2.5.5.2), and in the service table
+    // it would be taken for the IPv4 address.
+    if destination.is_v4() {
+        return Err(Unparsed::Foreign);
+    }
+    let defect = |reason| Unparsed::Defect {
+        destination,
+        reason,
+    };
+    let version_class_label = ip.version_class_label.get();
+    if version_class_label >> 28 != 6 {
+        return Err(defect(DropReason::BadIpHeader));
+    }
+    let transport = extensions(frame, destination, ip.next_header, l3 + ipv6::LEN)?;
+    let ports = frame
+        .view::<Ports>(transport.at)
+        .ok_or(defect(DropReason::Truncated))?;
+    Ok(Parsed {
+        l3,
+        l4: transport.at,
+        v4: false,
+        flow: FlowKey {
+            source: address(ip.source),
+            destination,
+            source_port: ports.source.get(),
+            destination_port: ports.destination.get(),
+            protocol: transport.protocol,
+        },
+        length: u32::from(ip.payload_length.get()) + ipv6::LEN,
+        ttl: ip.hop_limit,
+        tos: (version_class_label >> 20) as u8,
+        first_fragment: transport.first_fragment,
+    })
+}
+
+/// Where the IPv6 header chain ends.
+struct Transport {
+    at: u32,
+    protocol: u8,
+    first_fragment: bool,
+}
+
+/// Steps over the extension headers, at most [`MAX_EXTENSION_HEADERS`] of them.
+#[inline(always)]
+fn extensions<F: Frame>(
+    frame: &F,
+    destination: Addr,
+    next_header: u8,
+    offset: u32,
+) -> Result<Transport, Unparsed> {
+    let defect = |reason| Unparsed::Defect {
+        destination,
+        reason,
+    };
+    let mut protocol = next_header;
+    let mut at = offset;
+    let mut first_fragment = false;
+    let mut walked = 0;
+    while protocol != TCP && protocol != UDP {
+        if walked == MAX_EXTENSION_HEADERS {
+            return Err(defect(DropReason::ExtensionHeaders));
+        }
+        walked += 1;
+        match protocol {
+            ipv6::HOP_BY_HOP | ipv6::DESTINATION_OPTIONS | ipv6::ROUTING => {
+                let header = frame
+                    .view::<Extension>(at)
+                    .ok_or(defect(DropReason::Truncated))?;
+                // A packet with segments left is not at its destination yet, and we forward to
+                // none but backends (type 0 is deprecated altogether, RFC 5095).
+                if protocol == ipv6::ROUTING && header.segments_left != 0 {
+                    return Err(defect(DropReason::ExtensionHeaders));
+                }
+                protocol = header.next_header;
+                at += (u32::from(header.length) + 1) * 8;
+            }
+            ipv6::FRAGMENT => {
+                let header = frame
+                    .view::<Fragment>(at)
+                    .ok_or(defect(DropReason::Truncated))?;
+                let offset_more = header.offset_more.get();
+                if offset_more >> 3 != 0 {
+                    return Err(defect(DropReason::Fragment));
+                }
+                // Offset 0 and nothing to follow: an atomic fragment (RFC 6946), a whole packet.
+                first_fragment = offset_more & 1 != 0;
+                protocol = header.next_header;
+                at += 8;
+            }
+            _ => return Err(Unparsed::Foreign),
+        }
+    }
+    Ok(Transport {
+        at,
+        protocol,
+        first_fragment,
+    })
+}
+
+#[inline(always)]
+fn address(words: [crate::wire::Raw64; 2]) -> Addr {
+    let [high, low] = words;
+    Addr::from_words([high.get(), low.get()])
+}

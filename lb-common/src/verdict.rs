@@ -1,0 +1,89 @@
+//! What can become of a packet.
+
+/// Why a packet of a service was dropped. Numbers are part of the contract with dashboards: never
+/// reused, new ones at the end. The order is that of [`crate::counters::DropCounters`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum DropReason {
+    /// No backend of the service is available.
+    NoBackend = 0,
+    /// The backend's next hop has no link-layer address yet.
+    NextHopUnresolved = 1,
+    /// IP version, header length or total length cannot be true.
+    BadIpHeader = 2,
+    /// The frame ends before the headers do.
+    Truncated = 3,
+    /// TCP data offset or UDP length cannot be true.
+    BadTransportHeader = 4,
+    /// TTL or hop limit is 0 or 1: nothing is left for the next hop.
+    TtlExpired = 5,
+    /// The source cannot be a client: see [`crate::decide`].
+    MartianSource = 6,
+    /// A fragment.
+    Fragment = 7,
+    /// Too many IPv6 extension headers, or a routing header with segments left.
+    ExtensionHeaders = 8,
+    /// Does not fit the next hop's MTU, tunnel header included.
+    TooBig = 9,
+    /// Came from a peer balancer and would be sent on.
+    PeerLoop = 10,
+    /// A slot or an entry of the arena points nowhere: a defect of the agent's.
+    BadTable = 11,
+    /// The driver gave no room in front of the packet, or none for the new headers.
+    NoHeadroom = 12,
+    /// The output interface cannot be redirected to.
+    RedirectFailed = 13,
+}
+
+impl DropReason {
+    /// Every reason, by number.
+    pub const ALL: [Self; 14] = [
+        Self::NoBackend,
+        Self::NextHopUnresolved,
+        Self::BadIpHeader,
+        Self::Truncated,
+        Self::BadTransportHeader,
+        Self::TtlExpired,
+        Self::MartianSource,
+        Self::Fragment,
+        Self::ExtensionHeaders,
+        Self::TooBig,
+        Self::PeerLoop,
+        Self::BadTable,
+        Self::NoHeadroom,
+        Self::RedirectFailed,
+    ];
+
+    /// The name in `status`, metrics and the `drop_stats` map.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoBackend => "no_backend",
+            Self::NextHopUnresolved => "next_hop_unresolved",
+            Self::BadIpHeader => "bad_ip_header",
+            Self::Truncated => "truncated",
+            Self::BadTransportHeader => "bad_transport_header",
+            Self::TtlExpired => "ttl_expired",
+            Self::MartianSource => "martian_source",
+            Self::Fragment => "fragment",
+            Self::ExtensionHeaders => "extension_headers",
+            Self::TooBig => "too_big",
+            Self::PeerLoop => "peer_loop",
+            Self::BadTable => "bad_table",
+            Self::NoHeadroom => "no_headroom",
+            Self::RedirectFailed => "redirect_failed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_positions() {
+        for (position, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, position);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Every map, and the door to them. The agent finds them by these names.
+#![expect(unsafe_code, reason = "map values are raw pointers")]
+
+use aya_ebpf::{
+    bindings::xdp_action,
+    btf_maps::{Array, DevMapHash, PerCpuArray},
+    macros::btf_map,
+};
+use lb_common::{
+    arena::{self, Region},
+    counters::{DROP_WORDS, DropCounters, TrafficCounters},
+    describe::{BackendDescription, ServiceDescription},
+    limits::MAX_INTERFACES,
+    verdict::DropReason,
+};
+
+/// `BPF_F_MMAPABLE`
+const MMAPABLE: usize = 1 << 10;
+/// Arena size of the object as it is; the agent makes the map in the size it wants and sets
+/// [`ARENA_LENGTH`] to match.
+const DEFAULT_ARENA: usize = 1 << 20;
+
+/// The arena's value. `u64` so that it is aligned for everything in it.
+#[repr(C)]
+struct ArenaValue {
+    words: [u64; DEFAULT_ARENA / 8],
+}
+
+#[btf_map]
+static ARENA: Array<ArenaValue, 1, MMAPABLE> = Array::new();
+#[btf_map]
+static SERVICE_STATS: PerCpuArray<TrafficCounters, 64> = PerCpuArray::new();
+#[btf_map]
+static BACKEND_STATS: PerCpuArray<TrafficCounters, 256> = PerCpuArray::new();
+#[btf_map]
+static DROP_STATS: PerCpuArray<DropCounters, 1> = PerCpuArray::new();
+/// Only written by the agent; here so that they are made with their BTF.
+#[btf_map]
+static SERVICES: Array<ServiceDescription, 64> = Array::new();
+#[btf_map]
+static BACKENDS: Array<BackendDescription, 256> = Array::new();
+/// Interface index → interface, for what leaves by another interface than it came in.
+#[btf_map]
+static DEVICES: DevMapHash<{ 4 * MAX_INTERFACES }> = DevMapHash::new();
+
+/// Length of the arena's value, bytes; set by the agent before loading, a constant to the verifier.
+#[unsafe(no_mangle)]
+static ARENA_LENGTH: u32 = DEFAULT_ARENA as u32;
+
+/// The arena, mapped by the agent.
+#[derive(Clone, Copy)]
+pub(crate) struct Arena {
+    base: usize,
+    length: u32,
+}
+
+impl Arena {
+    /// `None` cannot happen: the map has one element.
+    #[inline(always)]
+    pub(crate) fn open() -> Option<Self> {
+        let base = ARENA.get_ptr(0)? as usize;
+        // SAFETY: a static of this program; volatile, because the loader changes its value.
+        let length = unsafe { core::ptr::read_volatile(&raw const ARENA_LENGTH) };
+        Some(Self { base, length })
+    }
+
+    #[inline(always)]
+    fn address(&self, at: u32, size: usize) -> Option<usize> {
+        let at = opaque(at);
+        (at <= u64::from(self.length) - size as u64).then_some(self.base + at as usize)
+    }
+}
+
+impl arena::Arena for Arena {
+    #[inline(always)]
+    fn view<T: Region>(&self, at: u32) -> Option<&T> {
+        let address = self.address(at & !7, size_of::<T>())?;
+        // SAFETY: within the value by `address`, aligned to 8 by the mask, any bytes are a `T`.
+        // Regions are not written while they can be found.
+        Some(unsafe { &*(address as *const T) })
+    }
+
+    #[inline(always)]
+    fn word(&self, at: u32) -> Option<u32> {
+        let address = self.address(at & !3, size_of::<u32>())?;
+        // SAFETY: as in `view`; volatile, because the agent may store to it at any time.
+        Some(unsafe { core::ptr::read_volatile(address as *const u32) })
+    }
+}
+
+/// `value` in a register that the optimiser knows nothing about. The verifier wants the very register
+/// that was compared to be the one that is added; without this, LLVM computes the sum twice and
+/// compares the other one.
+#[inline(always)]
+fn opaque(value: u32) -> u64 {
+    let mut value = u64::from(value);
+    // SAFETY: one register moved to itself (an empty template would give two source lines one
+    // address, which the kernel refuses).
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack)) };
+    value
+}
+
+/// Counts a packet for its service and its backend.
+#[inline(always)]
+pub(crate) fn count_forward(service: u32, backend: u32, bytes: u32, new_flow: bool) {
+    add(SERVICE_STATS.get_ptr_mut(service), bytes, new_flow);
+    add(BACKEND_STATS.get_ptr_mut(backend), bytes, new_flow);
+}
+
+#[inline(always)]
+fn add(counters: Option<*mut TrafficCounters>, bytes: u32, new_flow: bool) {
+    let Some(counters) = counters else { return };
+    // SAFETY: this CPU's own element, and the program is not re-entered on a CPU.
+    let counters = unsafe { &mut *counters };
+    counters.packets += 1;
+    counters.bytes += u64::from(bytes);
+    counters.new_flows += u64::from(new_flow);
+}
+
+/// Counts a dropped packet.
+#[inline(always)]
+pub(crate) fn count_drop(reason: DropReason) {
+    if let Some(counters) = DROP_STATS.get_ptr_mut(0) {
+        let words = counters.cast::<[u64; DROP_WORDS]>();
+        // SAFETY: `DropCounters` is these words (asserted beside it); this CPU's own element.
+        unsafe { (*words)[reason as usize & (DROP_WORDS - 1)] += 1 };
+    }
+}
+
+/// Sends the frame out by another interface; the lower bits of the flags are what the kernel returns
+/// where the interface is not in the map.
+#[inline(always)]
+pub(crate) fn redirect(ifindex: u32) -> Option<u32> {
+    DEVICES
+        .redirect(ifindex, xdp_action::XDP_ABORTED.into())
+        .ok()
+}
