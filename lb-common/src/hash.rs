@@ -48,13 +48,13 @@ pub const fn slot_of(hash: u32, slots: u32) -> u32 {
     ((hash as u64 * slots as u64) >> 32) as u32
 }
 
-/// Where a key's probing starts in the service table (before the mask).
+/// Where a key's probing starts in the service table, after a shift that leaves as many of the
+/// *upper* bits as the table needs: only those depend on every bit of the key.
 #[inline(always)]
 #[must_use]
-pub const fn service_hash(seed: u64, key: &ServiceKey) -> u32 {
+pub const fn service_hash(seed: u64, key: &ServiceKey) -> u64 {
     let [high, low] = key.addr.words();
-    let x = (low ^ high.rotate_left(17) ^ (key.port_protocol as u64) << 3 ^ seed).wrapping_mul(A);
-    (x >> 40) as u32
+    (low ^ high.rotate_left(17) ^ (key.port_protocol as u64) << 3 ^ seed).wrapping_mul(A)
 }
 
 /// One bit of a 64-bit filter, for "is this address surely none of ours?".

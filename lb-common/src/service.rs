@@ -45,8 +45,10 @@ pub struct FrontHeader {
     pub mask: u32,
     /// Multiplier of [`interface_slot`].
     pub interface_multiplier: u32,
+    /// How far [`service_hash`] is shifted to give a slot.
+    pub shift: u32,
     /// Always 0.
-    pub reserved: [u64; 3],
+    pub reserved: [u32; 5],
 }
 
 /// An interface that XDP is attached to.
@@ -104,6 +106,13 @@ pub const fn interface_slot(multiplier: u32, ifindex: u32) -> u32 {
     ifindex.wrapping_mul(multiplier) >> (32 - INTERFACE_SLOTS.trailing_zeros())
 }
 
+/// The slot where a service's probing starts.
+#[inline(always)]
+#[must_use]
+pub const fn first_slot(seed: u64, shift: u32, key: &ServiceKey) -> u32 {
+    (service_hash(seed, key) >> (shift & 63)) as u32
+}
+
 /// The slot of a peer.
 #[inline(always)]
 #[must_use]
@@ -153,7 +162,7 @@ impl<'a> Front<'a> {
     /// Looks a key up: at most [`SERVICE_PROBES`] cache lines, usually one.
     #[inline(always)]
     pub fn find<A: Arena>(&self, arena: &'a A, key: &ServiceKey) -> Option<Found<'a>> {
-        let start = service_hash(self.header.seed, key);
+        let start = first_slot(self.header.seed, self.header.shift, key);
         let mut probe = 0;
         while probe < SERVICE_PROBES {
             let slot = start.wrapping_add(probe) & self.header.mask;

@@ -1,0 +1,15 @@
+//! The data plane as the agent sees it: an intended [`image::Image`], the operations that lead from
+//! one image to the next ([`plan`]), and the only writer of maps ([`bpf`]).
+
+pub mod alloc;
+pub mod image;
+pub mod plan;
+
+pub mod arena;
+pub mod region;
+
+pub mod attach;
+pub mod bpf;
+pub mod object;
+pub mod pins;
+pub mod stats;

@@ -1,0 +1,503 @@
+//! The only writer of maps: loads or adopts them, and applies [`MapOp`]s.
+//!
+//! Start-up has two ways. *Adopt*: all maps are pinned, in the layout and size we want, and the arena
+//! reads back; then the program of this binary is loaded onto them. *Make*: a new set of maps is made
+//! beside whatever is pinned, filled, and moved to its place after the links were switched over. In
+//! both, an interface's link goes from the old program to the new one in one step.
+
+use std::{
+    borrow::Borrow,
+    collections::BTreeMap,
+    io,
+    os::fd::{AsFd as _, AsRawFd as _},
+    time::Instant,
+};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, DevMapHash, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuValues},
+    programs::{ProgramError, Xdp},
+};
+use lb_common::{
+    arena::{ROOT, ROOT_FRONT},
+    counters::TrafficCounters,
+    describe::{self, BackendDescription, ServiceDescription},
+    service::ENTRY_RING,
+};
+use zerocopy::IntoBytes as _;
+
+use super::{
+    alloc::{Allocator, Full},
+    arena::Arena,
+    image::{BackendId, BackendImage, BackendInfo, Front, Image, RingImage, ServiceId, ServiceImage},
+    object,
+    pins::{MAPS, Pins, PinsError},
+    plan::MapOp,
+    region::{self, FrontService},
+};
+use crate::types::IfIndex;
+
+/// How large the maps are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Arena, bytes; rounded up to whole pages.
+    pub arena: u32,
+    /// Elements of `services` and `service_stats`.
+    pub services: u32,
+    /// Elements of `backends` and `backend_stats`.
+    pub backends: u32,
+}
+
+/// Which build of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// As shipped.
+    Plain,
+    /// With packet logging.
+    Trace,
+}
+
+/// Why the data plane cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Pin paths.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
+    /// The object was refused.
+    #[error("cannot load the XDP program (needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and a kernel of 6.1 or later)")]
+    Load(#[source] Box<aya::EbpfError>),
+    /// The verifier refused the program.
+    #[error("the kernel's verifier refused the XDP program")]
+    Verify(#[source] Box<ProgramError>),
+    /// A map could not be made.
+    #[error("cannot make the map `{name}`")]
+    Map {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        source: Box<MapError>,
+    },
+    /// The arena could not be mapped.
+    #[error("cannot map the ring memory of {bytes} bytes")]
+    Mmap {
+        /// Its size.
+        bytes: u32,
+        /// Why.
+        source: io::Error,
+    },
+    /// The object lacks something this agent knows: they are not of one build.
+    #[error("the XDP object has no `{0}`; it is not of this build")]
+    Missing(&'static str),
+}
+
+/// Why an operation could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// No room.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// A map refused.
+    #[error("cannot write the map `{name}`")]
+    Map {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        source: Box<MapError>,
+    },
+    /// The operation names what is not there.
+    #[error("{0} is not in the data plane")]
+    Unknown(String),
+}
+
+/// The loaded data plane.
+#[derive(Debug)]
+pub struct Bpf {
+    pub(super) pins: Pins,
+    pub(super) ebpf: Ebpf,
+    arena: Arena,
+    space: Allocator,
+    capacity: Capacity,
+    staged: bool,
+    applied: Image,
+    places: Places,
+}
+
+/// Where in the arena things are: offset and length.
+#[derive(Debug, Default)]
+struct Places {
+    front: Option<(u32, u32)>,
+    /// Offset of each service's entry in the arena, while it is in the front table.
+    entries: BTreeMap<ServiceId, u32>,
+    rings: BTreeMap<ServiceId, (u32, u32)>,
+    backends: BTreeMap<BackendId, u32>,
+}
+
+const BACKEND_LENGTH: u32 = lb_common::arena::UNIT;
+
+impl Bpf {
+    /// Adopts what is pinned where it fits, else makes a new set; loads the program. Nothing is
+    /// attached yet.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]
+    pub fn open(pins: Pins, capacity: Capacity, build: Build) -> Result<Self, OpenError> {
+        let capacity = Capacity { arena: capacity.arena.next_multiple_of(PAGE), ..capacity };
+        if fits(&pins, capacity) {
+            match Self::adopt(pins.clone(), capacity, build) {
+                Ok(Some(bpf)) => return Ok(bpf),
+                Ok(None) => tracing::warn!("the pinned maps make no sense; new ones replace them"),
+                Err(error) => return Err(error),
+            }
+        }
+        Self::make(pins, capacity, build)
+    }
+
+    fn adopt(pins: Pins, capacity: Capacity, build: Build) -> Result<Option<Self>, OpenError> {
+        let paths: Vec<_> = (0..MAPS.len()).map(|index| pins.map(index)).collect();
+        let ebpf = load(&paths, capacity, build)?;
+        let arena = map_arena(&ebpf, capacity.arena)?;
+        let Some(found) = region::read(&arena) else { return Ok(None) };
+        let mut bpf = Self {
+            pins,
+            ebpf,
+            space: Allocator::new(arena.length()),
+            arena,
+            capacity,
+            staged: false,
+            applied: Image::default(),
+            places: Places::default(),
+        };
+        Ok(bpf.take_over(found).then_some(bpf))
+    }
+
+    /// Claims the places of what was found and rebuilds the image. `false` if places overlap or a
+    /// description is missing.
+    fn take_over(&mut self, found: region::Found) -> bool {
+        self.applied.front = found.front;
+        if let Some((at, length)) = found.front_region {
+            if !self.space.claim(at, length) {
+                return false;
+            }
+            self.places.front = Some((at, length));
+        }
+        for (id, (at, entry)) in found.backends {
+            let Some(info) = self.read_backend(id) else { return false };
+            if !self.space.claim(at, BACKEND_LENGTH) {
+                return false;
+            }
+            self.places.backends.insert(id, at);
+            self.applied.backends.insert(id, BackendImage { entry, info });
+        }
+        for (id, service) in found.services {
+            let Some(name) = self.read_service(id) else { return false };
+            if !self.space.claim(service.ring_at, service.ring_length) {
+                return false;
+            }
+            self.places.rings.insert(id, (service.ring_at, service.ring_length));
+            self.places.entries.insert(id, service.entry);
+            let image = ServiceImage {
+                key: service.key,
+                hash_key: service.hash_key,
+                name,
+                ring: service.ring,
+            };
+            self.applied.services.insert(id, image);
+        }
+        self.applied.devices = self.read_devices();
+        self.applied.is_consistent()
+    }
+
+    fn make(pins: Pins, capacity: Capacity, build: Build) -> Result<Self, OpenError> {
+        pins.stage()?;
+        let paths: Vec<_> = (0..MAPS.len()).map(|index| pins.staged_map(index)).collect();
+        make_arena(capacity.arena, &paths[0])?;
+        let ebpf = load(&paths, capacity, build)?;
+        let mut arena = map_arena(&ebpf, capacity.arena)?;
+        arena.write(ROOT, region::root(0).as_bytes());
+        Ok(Self {
+            pins,
+            ebpf,
+            space: Allocator::new(arena.length()),
+            arena,
+            capacity,
+            staged: true,
+            applied: Image::default(),
+            places: Places::default(),
+        })
+    }
+
+    /// What the maps contain.
+    #[must_use]
+    pub fn applied(&self) -> &Image {
+        &self.applied
+    }
+
+    /// The arena, for `explain`.
+    #[must_use]
+    pub fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    /// Bytes of the arena in use, and in all.
+    #[must_use]
+    pub fn ring_memory(&self) -> (u32, u32) {
+        (self.space.used(), self.space.length())
+    }
+
+    /// The sizes of the maps.
+    #[must_use]
+    pub fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+
+    /// Carries one operation out; on success the image follows.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`]; then nothing has changed that a reader could see, and the same operation may
+    /// be tried again.
+    pub fn apply(&mut self, op: &MapOp, now: Instant) -> Result<(), ApplyError> {
+        match op {
+            MapOp::AddDevice(device) => self.add_device(*device)?,
+            MapOp::RemoveDevice(device) => self.remove_device(*device)?,
+            MapOp::AddBackend(id, backend) => {
+                self.zero("BACKEND_STATS", id.0)?;
+                self.describe_backend(*id, Some(&backend.info), backend.entry.generation)?;
+                self.write_backend(*id, backend, now)?;
+            }
+            MapOp::ChangeBackend(id, backend) => {
+                self.describe_backend(*id, Some(&backend.info), backend.entry.generation)?;
+                self.write_backend(*id, backend, now)?;
+            }
+            MapOp::RemoveBackend(id) => {
+                self.describe_backend(*id, None, 0)?;
+                if let Some(at) = self.places.backends.remove(id) {
+                    self.space.give_back(at, BACKEND_LENGTH, now);
+                }
+            }
+            MapOp::AddService(id, service) => {
+                self.zero("SERVICE_STATS", id.0)?;
+                self.describe_service(*id, Some(service))?;
+                self.write_ring(*id, &service.ring, now)?;
+            }
+            MapOp::ChangeRing(id, ring) => self.write_ring(*id, ring, now)?,
+            MapOp::RenameService(id, name) => {
+                let known = self.applied.services.get(id);
+                let service = known.ok_or_else(|| ApplyError::Unknown(format!("service {}", id.0)))?;
+                let renamed = ServiceImage { name: name.clone(), ..service.clone() };
+                self.describe_service(*id, Some(&renamed))?;
+            }
+            MapOp::WriteFront(front, services) => self.write_front(front, services, now)?,
+            MapOp::RemoveService(id) => {
+                self.describe_service(*id, None)?;
+                self.places.entries.remove(id);
+                if let Some((at, length)) = self.places.rings.remove(id) {
+                    self.space.give_back(at, length, now);
+                }
+            }
+        }
+        self.applied.apply(op);
+        Ok(())
+    }
+
+    /// Writes the entry beside the old one and flips the word of the ring that names it.
+    fn write_backend(
+        &mut self,
+        id: BackendId,
+        backend: &BackendImage,
+        now: Instant,
+    ) -> Result<(), ApplyError> {
+        let at = self.space.take(BACKEND_LENGTH, now)?;
+        self.arena.write(at, backend.entry.as_bytes());
+        let service = backend.info.service_id;
+        if let (Some(image), Some((ring_at, _))) =
+            (self.applied.services.get(&service), self.places.rings.get(&service))
+            && let Some(local) = image.ring.locals.iter().position(|local| *local == id)
+        {
+            let word = region::local_word(image.ring.owners.len(), local);
+            self.arena.flip(ring_at + word, at);
+        }
+        if let Some(old) = self.places.backends.insert(id, at) {
+            self.space.give_back(old, BACKEND_LENGTH, now);
+        }
+        Ok(())
+    }
+
+    /// Writes the ring beside the old one and flips the word of the front table that names it.
+    fn write_ring(&mut self, id: ServiceId, ring: &RingImage, now: Instant) -> Result<(), ApplyError> {
+        for local in ring.locals.iter() {
+            if !self.places.backends.contains_key(local) {
+                return Err(ApplyError::Unknown(format!("backend {}", local.0)));
+            }
+        }
+        let bytes = region::ring(ring, |local| self.places.backends.get(&local).copied().unwrap_or(0));
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let at = self.space.take(length, now)?;
+        self.arena.write(at, &bytes);
+        if let Some(entry) = self.places.entries.get(&id) {
+            self.arena.flip(entry + ENTRY_RING, at);
+        }
+        if let Some((old, length)) = self.places.rings.insert(id, (at, length)) {
+            self.space.give_back(old, length, now);
+        }
+        Ok(())
+    }
+
+    fn write_front(
+        &mut self,
+        front: &Front,
+        services: &[(ServiceId, ServiceImage)],
+        now: Instant,
+    ) -> Result<(), ApplyError> {
+        let mut listed = Vec::with_capacity(services.len());
+        for (id, service) in services {
+            let (ring, _) = *self
+                .places
+                .rings
+                .get(id)
+                .ok_or_else(|| ApplyError::Unknown(format!("the ring of service {}", id.0)))?;
+            listed.push(FrontService { id: *id, key: service.key, hash_key: service.hash_key, ring });
+        }
+        let region = region::front(front, &listed);
+        let length = u32::try_from(region.bytes.len()).unwrap_or(u32::MAX);
+        let at = self.space.take(length, now)?;
+        self.arena.write(at, &region.bytes);
+        self.arena.flip(ROOT_FRONT, at);
+        self.places.entries =
+            region.entries.into_iter().map(|(id, offset)| (id, at + offset)).collect();
+        if let Some((old, length)) = self.places.front.replace((at, length)) {
+            self.space.give_back(old, length, now);
+        }
+        Ok(())
+    }
+
+    /// Moves a newly made set of maps to its place; nothing to do for an adopted one.
+    ///
+    /// # Errors
+    ///
+    /// [`PinsError`]
+    pub fn commit(&mut self) -> Result<(), PinsError> {
+        if self.staged {
+            self.pins.commit()?;
+            self.staged = false;
+        }
+        Ok(())
+    }
+
+    /// The program, for attaching.
+    pub(super) fn program(&mut self) -> Result<&mut Xdp, OpenError> {
+        program(&mut self.ebpf)
+    }
+
+    /// Replaces the program by another build of it on the same maps. The links still have to be
+    /// switched over.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]
+    pub fn rebuild(&mut self, build: Build) -> Result<(), OpenError> {
+        let paths: Vec<_> = (0..MAPS.len()).map(|index| self.pins.map(index)).collect();
+        self.ebpf = load(&paths, self.capacity, build)?;
+        Ok(())
+    }
+
+    /// The kernel's id of the program and how many instructions the verifier went through.
+    #[must_use]
+    pub fn program_info(&self) -> Option<(u32, Option<u32>)> {
+        let info = self.ebpf.program(PROGRAM)?.info().ok()?;
+        Some((info.id(), info.verified_instruction_count()))
+    }
+}
+
+/// Name of the program in the object and in the kernel.
+pub const PROGRAM: &str = "ballast";
+
+/// Page size of the machines we run on; the arena is mapped in whole pages.
+const PAGE: u32 = 4096;
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, OpenError> {
+    ebpf.program_mut(PROGRAM)
+        .ok_or(OpenError::Missing(PROGRAM))?
+        .try_into()
+        .map_err(|_: ProgramError| OpenError::Missing(PROGRAM))
+}
+
+/// Loads the object onto maps pinned at `paths`, making those that are not there.
+fn load(paths: &[std::path::PathBuf], capacity: Capacity, build: Build) -> Result<Ebpf, OpenError> {
+    let object = match build {
+        Build::Plain => object::BALLAST,
+        Build::Trace => object::BALLAST_TRACE,
+    };
+    let mut loader = EbpfLoader::new();
+    loader.set_global("ARENA_LENGTH", &capacity.arena, true);
+    for ((name, _), path) in MAPS.iter().zip(paths) {
+        loader.map_pin_path(name, path.as_path());
+    }
+    for (name, entries) in [
+        ("SERVICES", capacity.services),
+        ("SERVICE_STATS", capacity.services),
+        ("BACKENDS", capacity.backends),
+        ("BACKEND_STATS", capacity.backends),
+    ] {
+        loader.set_max_entries(name, entries);
+    }
+    let mut ebpf = loader.load(object).map_err(|error| OpenError::Load(Box::new(error)))?;
+    program(&mut ebpf)?.load().map_err(|error| OpenError::Verify(Box::new(error)))?;
+    Ok(ebpf)
+}
+
+/// Makes the arena's map: its value size is only known now, and the object cannot say it.
+fn make_arena(length: u32, pin: &std::path::Path) -> Result<(), OpenError> {
+    let definition = aya_obj::Map::Legacy(aya_obj::maps::LegacyMap {
+        section_index: 0,
+        section_kind: aya_obj::EbpfSectionKind::Maps,
+        symbol_index: None,
+        def: aya_obj::maps::bpf_map_def {
+            map_type: aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY as u32,
+            key_size: 4,
+            value_size: length,
+            max_entries: 1,
+            map_flags: MMAPABLE,
+            ..Default::default()
+        },
+        inner_def: None,
+        data: Vec::new(),
+    });
+    let error = |source| OpenError::Map { name: "arena", source: Box::new(source) };
+    let map = MapData::create(definition, "ARENA", None).map_err(error)?;
+    map.pin(pin).map_err(|source| {
+        error(MapError::PinError { name: Some("arena".to_owned()), error: source })
+    })
+}
+
+/// `BPF_F_MMAPABLE`
+const MMAPABLE: u32 = 1 << 10;
+
+fn map_arena(ebpf: &Ebpf, length: u32) -> Result<Arena, OpenError> {
+    let Some(Map::Array(data)) = ebpf.map("ARENA") else {
+        return Err(OpenError::Missing("ARENA"));
+    };
+    Arena::map(data.fd().as_fd(), length)
+        .map_err(|source| OpenError::Mmap { bytes: length, source })
+}
+
+/// Whether every map is pinned in the shape we would make it: aya opens a pin without looking.
+fn fits(pins: &Pins, capacity: Capacity) -> bool {
+    (0..MAPS.len()).all(|index| {
+        let Ok(info) = MapInfo::from_pin(pins.map(index)) else { return false };
+        let (name, _) = MAPS[index];
+        let (value, entries) = match name {
+            "ARENA" => (capacity.arena as usize, 1),
+            "DEVICES" => (8, 64),
+            "SERVICES" => (size_of::<ServiceDescription>(), capacity.services),
+            "BACKENDS" => (size_of::<BackendDescription>(), capacity.backends),
+            "SERVICE_STATS" => (size_of::<TrafficCounters>(), capacity.services),
+            "BACKEND_STATS" => (size_of::<TrafficCounters>(), capacity.backends),
+            _ => (size_of::<lb_common::counters::DropCounters>(), 1),
+        };
+        info.value_size() as usize == value && info.key_size() == 4 && info.max_entries() == entries
+    })
+}
+
+mod people;

@@ -1,0 +1,7 @@
+//! The BPF objects that `build.rs` built.
+
+/// The program as shipped.
+pub static BALLAST: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ballast-xdp"));
+/// The build that logs packets (`--trace-packets`).
+pub static BALLAST_TRACE: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ballast-xdp-trace"));
