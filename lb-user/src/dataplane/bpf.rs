@@ -5,13 +5,7 @@
 //! beside whatever is pinned, filled, and moved to its place after the links were switched over. In
 //! both, an interface's link goes from the old program to the new one in one step.
 
-use std::{
-    borrow::Borrow,
-    collections::BTreeMap,
-    io,
-    os::fd::{AsFd as _, AsRawFd as _},
-    time::Instant,
-};
+use std::{borrow::Borrow, collections::BTreeMap, io, os::fd::AsFd as _, time::Instant};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -29,7 +23,9 @@ use zerocopy::IntoBytes as _;
 use super::{
     alloc::{Allocator, Full},
     arena::Arena,
-    image::{BackendId, BackendImage, BackendInfo, Front, Image, RingImage, ServiceId, ServiceImage},
+    image::{
+        BackendId, BackendImage, BackendInfo, Front, Image, RingImage, ServiceId, ServiceImage,
+    },
     object,
     pins::{MAPS, Pins, PinsError},
     plan::MapOp,
@@ -64,7 +60,9 @@ pub enum OpenError {
     #[error(transparent)]
     Pins(#[from] PinsError),
     /// The object was refused.
-    #[error("cannot load the XDP program (needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and a kernel of 6.1 or later)")]
+    #[error(
+        "cannot load the XDP program (needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and a kernel of 6.1 or later)"
+    )]
     Load(#[source] Box<aya::EbpfError>),
     /// The verifier refused the program.
     #[error("the kernel's verifier refused the XDP program")]
@@ -142,7 +140,10 @@ impl Bpf {
     ///
     /// [`OpenError`]
     pub fn open(pins: Pins, capacity: Capacity, build: Build) -> Result<Self, OpenError> {
-        let capacity = Capacity { arena: capacity.arena.next_multiple_of(PAGE), ..capacity };
+        let capacity = Capacity {
+            arena: capacity.arena.next_multiple_of(PAGE),
+            ..capacity
+        };
         if fits(&pins, capacity) {
             match Self::adopt(pins.clone(), capacity, build) {
                 Ok(Some(bpf)) => return Ok(bpf),
@@ -157,7 +158,9 @@ impl Bpf {
         let paths: Vec<_> = (0..MAPS.len()).map(|index| pins.map(index)).collect();
         let ebpf = load(&paths, capacity, build)?;
         let arena = map_arena(&ebpf, capacity.arena)?;
-        let Some(found) = region::read(&arena) else { return Ok(None) };
+        let Some(found) = region::read(&arena) else {
+            return Ok(None);
+        };
         let mut bpf = Self {
             pins,
             ebpf,
@@ -182,19 +185,27 @@ impl Bpf {
             self.places.front = Some((at, length));
         }
         for (id, (at, entry)) in found.backends {
-            let Some(info) = self.read_backend(id) else { return false };
+            let Some(info) = self.read_backend(id) else {
+                return false;
+            };
             if !self.space.claim(at, BACKEND_LENGTH) {
                 return false;
             }
             self.places.backends.insert(id, at);
-            self.applied.backends.insert(id, BackendImage { entry, info });
+            self.applied
+                .backends
+                .insert(id, BackendImage { entry, info });
         }
         for (id, service) in found.services {
-            let Some(name) = self.read_service(id) else { return false };
+            let Some(name) = self.read_service(id) else {
+                return false;
+            };
             if !self.space.claim(service.ring_at, service.ring_length) {
                 return false;
             }
-            self.places.rings.insert(id, (service.ring_at, service.ring_length));
+            self.places
+                .rings
+                .insert(id, (service.ring_at, service.ring_length));
             self.places.entries.insert(id, service.entry);
             let image = ServiceImage {
                 key: service.key,
@@ -210,7 +221,9 @@ impl Bpf {
 
     fn make(pins: Pins, capacity: Capacity, build: Build) -> Result<Self, OpenError> {
         pins.stage()?;
-        let paths: Vec<_> = (0..MAPS.len()).map(|index| pins.staged_map(index)).collect();
+        let paths: Vec<_> = (0..MAPS.len())
+            .map(|index| pins.staged_map(index))
+            .collect();
         make_arena(capacity.arena, &paths[0])?;
         let ebpf = load(&paths, capacity, build)?;
         let mut arena = map_arena(&ebpf, capacity.arena)?;
@@ -284,8 +297,12 @@ impl Bpf {
             MapOp::ChangeRing(id, ring) => self.write_ring(*id, ring, now)?,
             MapOp::RenameService(id, name) => {
                 let known = self.applied.services.get(id);
-                let service = known.ok_or_else(|| ApplyError::Unknown(format!("service {}", id.0)))?;
-                let renamed = ServiceImage { name: name.clone(), ..service.clone() };
+                let service =
+                    known.ok_or_else(|| ApplyError::Unknown(format!("service {}", id.0)))?;
+                let renamed = ServiceImage {
+                    name: name.clone(),
+                    ..service.clone()
+                };
                 self.describe_service(*id, Some(&renamed))?;
             }
             MapOp::WriteFront(front, services) => self.write_front(front, services, now)?,
@@ -311,9 +328,10 @@ impl Bpf {
         let at = self.space.take(BACKEND_LENGTH, now)?;
         self.arena.write(at, backend.entry.as_bytes());
         let service = backend.info.service_id;
-        if let (Some(image), Some((ring_at, _))) =
-            (self.applied.services.get(&service), self.places.rings.get(&service))
-            && let Some(local) = image.ring.locals.iter().position(|local| *local == id)
+        if let (Some(image), Some((ring_at, _))) = (
+            self.applied.services.get(&service),
+            self.places.rings.get(&service),
+        ) && let Some(local) = image.ring.locals.iter().position(|local| *local == id)
         {
             let word = region::local_word(image.ring.owners.len(), local);
             self.arena.flip(ring_at + word, at);
@@ -325,13 +343,20 @@ impl Bpf {
     }
 
     /// Writes the ring beside the old one and flips the word of the front table that names it.
-    fn write_ring(&mut self, id: ServiceId, ring: &RingImage, now: Instant) -> Result<(), ApplyError> {
+    fn write_ring(
+        &mut self,
+        id: ServiceId,
+        ring: &RingImage,
+        now: Instant,
+    ) -> Result<(), ApplyError> {
         for local in ring.locals.iter() {
             if !self.places.backends.contains_key(local) {
                 return Err(ApplyError::Unknown(format!("backend {}", local.0)));
             }
         }
-        let bytes = region::ring(ring, |local| self.places.backends.get(&local).copied().unwrap_or(0));
+        let bytes = region::ring(ring, |local| {
+            self.places.backends.get(&local).copied().unwrap_or(0)
+        });
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let at = self.space.take(length, now)?;
         self.arena.write(at, &bytes);
@@ -357,15 +382,23 @@ impl Bpf {
                 .rings
                 .get(id)
                 .ok_or_else(|| ApplyError::Unknown(format!("the ring of service {}", id.0)))?;
-            listed.push(FrontService { id: *id, key: service.key, hash_key: service.hash_key, ring });
+            listed.push(FrontService {
+                id: *id,
+                key: service.key,
+                hash_key: service.hash_key,
+                ring,
+            });
         }
         let region = region::front(front, &listed);
         let length = u32::try_from(region.bytes.len()).unwrap_or(u32::MAX);
         let at = self.space.take(length, now)?;
         self.arena.write(at, &region.bytes);
         self.arena.flip(ROOT_FRONT, at);
-        self.places.entries =
-            region.entries.into_iter().map(|(id, offset)| (id, at + offset)).collect();
+        self.places.entries = region
+            .entries
+            .into_iter()
+            .map(|(id, offset)| (id, at + offset))
+            .collect();
         if let Some((old, length)) = self.places.front.replace((at, length)) {
             self.space.give_back(old, length, now);
         }
@@ -385,8 +418,12 @@ impl Bpf {
         Ok(())
     }
 
-    /// The program, for attaching.
-    pub(super) fn program(&mut self) -> Result<&mut Xdp, OpenError> {
+    /// The program, for attaching and for `BPF_PROG_TEST_RUN`.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Missing`]
+    pub fn program(&mut self) -> Result<&mut Xdp, OpenError> {
         program(&mut self.ebpf)
     }
 
@@ -430,7 +467,7 @@ fn load(paths: &[std::path::PathBuf], capacity: Capacity, build: Build) -> Resul
         Build::Trace => object::BALLAST_TRACE,
     };
     let mut loader = EbpfLoader::new();
-    loader.set_global("ARENA_LENGTH", &capacity.arena, true);
+    loader.override_global("ARENA_LENGTH", &capacity.arena, true);
     for ((name, _), path) in MAPS.iter().zip(paths) {
         loader.map_pin_path(name, path.as_path());
     }
@@ -440,10 +477,14 @@ fn load(paths: &[std::path::PathBuf], capacity: Capacity, build: Build) -> Resul
         ("BACKENDS", capacity.backends),
         ("BACKEND_STATS", capacity.backends),
     ] {
-        loader.set_max_entries(name, entries);
+        loader.map_max_entries(name, entries);
     }
-    let mut ebpf = loader.load(object).map_err(|error| OpenError::Load(Box::new(error)))?;
-    program(&mut ebpf)?.load().map_err(|error| OpenError::Verify(Box::new(error)))?;
+    let mut ebpf = loader
+        .load(object)
+        .map_err(|error| OpenError::Load(Box::new(error)))?;
+    program(&mut ebpf)?
+        .load()
+        .map_err(|error| OpenError::Verify(Box::new(error)))?;
     Ok(ebpf)
 }
 
@@ -464,10 +505,16 @@ fn make_arena(length: u32, pin: &std::path::Path) -> Result<(), OpenError> {
         inner_def: None,
         data: Vec::new(),
     });
-    let error = |source| OpenError::Map { name: "arena", source: Box::new(source) };
+    let error = |source| OpenError::Map {
+        name: "arena",
+        source: Box::new(source),
+    };
     let map = MapData::create(definition, "ARENA", None).map_err(error)?;
     map.pin(pin).map_err(|source| {
-        error(MapError::PinError { name: Some("arena".to_owned()), error: source })
+        error(MapError::PinError {
+            name: Some("arena".to_owned()),
+            error: source,
+        })
     })
 }
 
@@ -478,14 +525,18 @@ fn map_arena(ebpf: &Ebpf, length: u32) -> Result<Arena, OpenError> {
     let Some(Map::Array(data)) = ebpf.map("ARENA") else {
         return Err(OpenError::Missing("ARENA"));
     };
-    Arena::map(data.fd().as_fd(), length)
-        .map_err(|source| OpenError::Mmap { bytes: length, source })
+    Arena::map(data.fd().as_fd(), length).map_err(|source| OpenError::Mmap {
+        bytes: length,
+        source,
+    })
 }
 
 /// Whether every map is pinned in the shape we would make it: aya opens a pin without looking.
 fn fits(pins: &Pins, capacity: Capacity) -> bool {
     (0..MAPS.len()).all(|index| {
-        let Ok(info) = MapInfo::from_pin(pins.map(index)) else { return false };
+        let Ok(info) = MapInfo::from_pin(pins.map(index)) else {
+            return false;
+        };
         let (name, _) = MAPS[index];
         let (value, entries) = match name {
             "ARENA" => (capacity.arena as usize, 1),

@@ -68,7 +68,9 @@ impl Pins {
             Ok(stat) if stat.filesystem_type() == nix::sys::statfs::BPF_FS_MAGIC => {}
             _ => return Err(PinsError::NotBpffs(root.to_path_buf())),
         }
-        let pins = Self { root: root.to_path_buf() };
+        let pins = Self {
+            root: root.to_path_buf(),
+        };
         make_dir(&pins.internal())?;
         pins.discard_staged();
         Ok(pins)
@@ -92,7 +94,11 @@ impl Pins {
     #[must_use]
     pub fn map(&self, index: usize) -> PathBuf {
         let (_, name) = MAPS[index];
-        if index < INTERNAL { self.internal().join(name) } else { self.root.join(name) }
+        if index < INTERNAL {
+            self.internal().join(name)
+        } else {
+            self.root.join(name)
+        }
     }
 
     /// The pin of a map that is being made.
@@ -141,8 +147,11 @@ impl Pins {
         for index in 0..MAPS.len() {
             let to = self.map(index);
             remove(&to)?;
-            fs::rename(self.staged_map(index), &to)
-                .map_err(|source| PinsError::File { what: "rename to", path: to, source })?;
+            fs::rename(self.staged_map(index), &to).map_err(|source| PinsError::File {
+                what: "rename to",
+                path: to,
+                source,
+            })?;
         }
         self.discard_staged();
         self.discard_other_layouts();
@@ -157,7 +166,11 @@ impl Pins {
             }
         }
         for path in entries(&self.root) {
-            let removed = if path.is_dir() { fs::remove_dir(&path) } else { fs::remove_file(&path) };
+            let removed = if path.is_dir() {
+                fs::remove_dir(&path)
+            } else {
+                fs::remove_file(&path)
+            };
             ignore_missing(removed, &path);
         }
         ignore_missing(fs::remove_dir(&self.root), &self.root);
@@ -177,8 +190,12 @@ impl Pins {
 }
 
 fn entries(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect()
 }
 
 fn remove_dir(dir: &Path) {
@@ -189,8 +206,11 @@ fn remove_dir(dir: &Path) {
 }
 
 fn make_dir(path: &Path) -> Result<(), PinsError> {
-    fs::create_dir_all(path)
-        .map_err(|source| PinsError::File { what: "create", path: path.to_path_buf(), source })
+    fs::create_dir_all(path).map_err(|source| PinsError::File {
+        what: "create",
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// Removes a pin; that there is none is fine.
@@ -200,9 +220,11 @@ fn make_dir(path: &Path) -> Result<(), PinsError> {
 /// [`PinsError::File`]
 pub fn remove(path: &Path) -> Result<(), PinsError> {
     match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            Err(PinsError::File { what: "remove", path: path.to_path_buf(), source: e })
-        }
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(PinsError::File {
+            what: "remove",
+            path: path.to_path_buf(),
+            source: e,
+        }),
         _ => Ok(()),
     }
 }

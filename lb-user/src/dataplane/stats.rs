@@ -51,19 +51,21 @@ pub fn read(bpf: &Bpf) -> Stats {
         stats.backends = ids.map(|id| (*id, sum(&map, id.0))).collect();
     }
     let words = drops(bpf);
-    stats.drops = DropReason::ALL.iter().map(|reason| (*reason, words[*reason as usize])).collect();
+    stats.drops = DropReason::ALL
+        .iter()
+        .map(|reason| (*reason, words[*reason as usize]))
+        .collect();
     stats
 }
 
-fn traffic<'a>(
-    bpf: &'a Bpf,
-    name: &str,
-) -> Option<PerCpuArray<&'a MapData, TrafficCounters>> {
+fn traffic<'a>(bpf: &'a Bpf, name: &str) -> Option<PerCpuArray<&'a MapData, TrafficCounters>> {
     PerCpuArray::try_from(bpf.ebpf.map(name)?).ok()
 }
 
 fn sum(map: &PerCpuArray<&MapData, TrafficCounters>, index: u32) -> Traffic {
-    let Ok(values) = map.get(&index, 0) else { return Traffic::default() };
+    let Ok(values) = map.get(&index, 0) else {
+        return Traffic::default();
+    };
     values.iter().fold(Traffic::default(), |sum, cpu| Traffic {
         packets: sum.packets + cpu.packets,
         bytes: sum.bytes + cpu.bytes,
@@ -73,11 +75,15 @@ fn sum(map: &PerCpuArray<&MapData, TrafficCounters>, index: u32) -> Traffic {
 
 fn drops(bpf: &Bpf) -> [u64; DROP_WORDS] {
     let mut words = [0; DROP_WORDS];
-    let Some(map) = bpf.ebpf.map("DROP_STATS") else { return words };
+    let Some(map) = bpf.ebpf.map("DROP_STATS") else {
+        return words;
+    };
     let Ok(map): Result<PerCpuArray<&MapData, DropCounters>, _> = map.try_into() else {
         return words;
     };
-    let Ok(values) = map.get(&0, 0) else { return words };
+    let Ok(values) = map.get(&0, 0) else {
+        return words;
+    };
     for cpu in values.iter() {
         for (word, value) in words.iter_mut().zip(cpu.as_bytes().chunks_exact(8)) {
             let bytes = value.try_into().expect("chunks of 8 bytes");

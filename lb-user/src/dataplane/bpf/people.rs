@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use lb_common::describe::from_text;
 
 use super::{
-    ApplyError, Array, BackendDescription, BackendId, BackendInfo, Borrow, Bpf, DevMapHash, IfIndex,
-    Map, MapData, MapError, PerCpuArray, PerCpuValues, ServiceDescription, ServiceId, ServiceImage,
-    TrafficCounters, describe,
+    ApplyError, Array, BackendDescription, BackendId, BackendInfo, Borrow, Bpf, DevMapHash,
+    IfIndex, Map, MapData, MapError, PerCpuArray, PerCpuValues, ServiceDescription, ServiceId,
+    ServiceImage, TrafficCounters, describe,
 };
 
 impl Bpf {
     fn data(&mut self, name: &'static str) -> Result<&mut Map, ApplyError> {
-        self.ebpf.map_mut(name).ok_or_else(|| ApplyError::Unknown(format!("the map `{name}`")))
+        self.ebpf
+            .map_mut(name)
+            .ok_or_else(|| ApplyError::Unknown(format!("the map `{name}`")))
     }
 
     pub(super) fn add_device(&mut self, device: IfIndex) -> Result<(), ApplyError> {
@@ -40,18 +42,25 @@ impl Bpf {
     }
 
     pub(super) fn read_devices(&self) -> BTreeSet<IfIndex> {
-        let Some(map) = self.ebpf.map("DEVICES") else { return BTreeSet::new() };
+        let Some(map) = self.ebpf.map("DEVICES") else {
+            return BTreeSet::new();
+        };
         let Ok(devices): Result<DevMapHash<&MapData>, _> = map.try_into() else {
             return BTreeSet::new();
         };
-        devices.keys().filter_map(|key| IfIndex::new(key.ok()?)).collect()
+        devices
+            .keys()
+            .filter_map(|key| IfIndex::new(key.ok()?))
+            .collect()
     }
 
     pub(super) fn zero(&mut self, name: &'static str, index: u32) -> Result<(), ApplyError> {
         let error = map_error(name);
         let zeros = vec![TrafficCounters::default(); cpus()];
-        let values = PerCpuValues::try_from(zeros)
-            .map_err(|e| ApplyError::Map { name, source: Box::new(MapError::IoError(e)) })?;
+        let values = PerCpuValues::try_from(zeros).map_err(|e| ApplyError::Map {
+            name,
+            source: Box::new(MapError::IoError(e)),
+        })?;
         let mut stats: PerCpuArray<&mut MapData, TrafficCounters> =
             PerCpuArray::try_from(self.data(name)?).map_err(&error)?;
         stats.set(index, values, 0).map_err(error)
@@ -96,7 +105,11 @@ impl Bpf {
                 address: describe::text(&info.address.to_string()),
                 port: u32::from(info.port),
                 weight: u32::from(info.weight),
-                forwarding: describe::text(if info.tunnel { "tunnel" } else { "direct_routing" }),
+                forwarding: describe::text(if info.tunnel {
+                    "tunnel"
+                } else {
+                    "direct_routing"
+                }),
                 service_index: info.service_id.0,
                 generation: u32::from(generation),
             },
@@ -139,7 +152,10 @@ fn set<T: Borrow<MapData> + std::borrow::BorrowMut<MapData>, V: aya::Pod>(
 }
 
 fn map_error(name: &'static str) -> impl Fn(MapError) -> ApplyError {
-    move |source| ApplyError::Map { name, source: Box::new(source) }
+    move |source| ApplyError::Map {
+        name,
+        source: Box::new(source),
+    }
 }
 
 /// Possible CPUs: per-CPU values come in that number.
