@@ -1,0 +1,139 @@
+//! The agent: builds the rooms, joins their ends, and keeps the data plane as the configuration and
+//! the network say.
+//!
+//! One task owns everything that changes ([`desired::Desired`]) and is the only caller of the map
+//! writer; other tasks (netlink watch, control socket, signals) hand it values. Dropping [`run`]
+//! leaves the data plane forwarding: links and maps are pinned.
+
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{self, Config},
+    control,
+    net::{NetView, Watch},
+};
+
+mod desired;
+mod explain;
+mod hops;
+mod permission;
+mod reconcile;
+mod reload;
+mod signals;
+mod status;
+mod supervise;
+mod trace;
+
+pub use permission::NotPermitted;
+
+use desired::Desired;
+use supervise::Tasks;
+
+/// What the command line adds to the configuration.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunOptions {
+    /// Load the build that logs packets.
+    pub trace_packets: bool,
+    /// Leave programs and maps in the kernel at the end.
+    pub keep_datapath: bool,
+}
+
+/// Runs until told to stop.
+///
+/// Start-up order: configuration, permissions, control socket (so that a second agent stops here),
+/// network watch, maps, first complete view of the network, contents, and only then the interfaces:
+/// no packet meets a program that does not know its services yet.
+///
+/// # Errors
+///
+/// Whatever keeps the agent from starting, or from going on. Nothing is left half attached.
+pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()> {
+    let loaded = config::load_and_validate(&config_path)?;
+    for warning in &loaded.warnings {
+        tracing::warn!(message = %warning);
+    }
+    reload::refuse_unsupported(&config_path, &loaded.config)?;
+    permission::check()?;
+    std::fs::create_dir_all(&loaded.config.runtime_dir)
+        .with_context(|| format!("cannot make `{}`", loaded.config.runtime_dir.display()))?;
+    let listener = control::server::bind(&loaded.config.runtime_dir)?;
+
+    let cancel = CancellationToken::new();
+    let mut tasks = Tasks::new(cancel.clone());
+    let (targets, wanted_targets) = watch::channel(backend_addresses(&loaded.config));
+    let (view_out, view) = watch::channel(NetView::default());
+    let network = Watch::open().context("cannot open netlink")?;
+    let watch_cancel = cancel.clone();
+    tasks.start("network watch", async move {
+        network.run(wanted_targets, view_out, watch_cancel).await.map_err(Into::into)
+    });
+    let (requests_in, requests) = mpsc::channel(REQUESTS);
+    let control_cancel = cancel.clone();
+    tasks.start("control socket", async move {
+        control::server::serve(listener, requests_in, control_cancel).await.map_err(Into::into)
+    });
+
+    let mut desired = Desired::start(config_path, loaded.config, options, targets, view).await;
+    let outcome = match &mut desired {
+        Ok(desired) => serve(desired, requests, &mut tasks).await,
+        Err(_) => Ok(()),
+    };
+    // Tasks first: whatever they still say is not listened to any more.
+    cancel.cancel();
+    let ended = tasks.join(STOP_LIMIT).await;
+    let mut desired = desired?;
+    desired.stop(outcome.is_ok() && !options.keep_datapath);
+    outcome.and(ended)
+}
+
+/// The agent's loop: whatever happened last decides what is done next.
+async fn serve(
+    desired: &mut Desired,
+    mut requests: mpsc::Receiver<control::server::Pending>,
+    tasks: &mut Tasks,
+) -> anyhow::Result<()> {
+    let mut signals = signals::Signals::open()?;
+    let mut watchdog = supervise::Watchdog::new();
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    supervise::ready(desired.services());
+    tracing::info!(services = desired.services(), "ballast is running");
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                signals::Signal::Stop => return Ok(()),
+                signals::Signal::Reload => {
+                    // Reported in the log by `reload`; there is nobody else to tell.
+                    drop(desired.reload().await);
+                }
+            },
+            Some(request) = requests.recv() => desired.answer(request).await,
+            changed = desired.view.changed() => {
+                changed.context("the network watch ended")?;
+                desired.reconcile();
+            }
+            _ = tick.tick() => {
+                desired.tick();
+                watchdog.kick();
+            }
+            ended = tasks.ended() => return Err(ended),
+        }
+    }
+}
+
+/// Whose next hops are wanted.
+fn backend_addresses(config: &Config) -> BTreeSet<IpAddr> {
+    let backends = config.services.iter().flat_map(|service| &service.backends);
+    backends.map(|backend| backend.address).collect()
+}
+
+/// Requests that wait for the agent at one time.
+const REQUESTS: usize = 16;
+/// How often rates are worked out and a failed step is tried again.
+const TICK: Duration = Duration::from_secs(1);
+/// How long tasks may take to end.
+const STOP_LIMIT: Duration = Duration::from_secs(3);

@@ -1,0 +1,186 @@
+//! The single owner of what is wanted (configuration, network) and of the writer that makes it so.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+
+use super::{RunOptions, backend_addresses, hops, trace};
+use crate::{
+    config::Config,
+    dataplane::{
+        attach::{How, Links},
+        bpf::{Bpf, Build, Capacity},
+        compose::RingCache,
+        ids::Ids,
+        pins::Pins,
+        stats::{self, Stats},
+    },
+    net::NetView,
+    types::IfIndex,
+};
+
+/// Everything the agent's loop works on.
+pub(super) struct Desired {
+    pub(super) config_path: PathBuf,
+    pub(super) config: Config,
+    pub(super) options: RunOptions,
+    pub(super) targets: watch::Sender<BTreeSet<IpAddr>>,
+    pub(super) view: watch::Receiver<NetView>,
+    pub(super) datapath: Option<Datapath>,
+    pub(super) started: SystemTime,
+    pub(super) last_reload: LastReload,
+    /// What kept the last reconciliation from its end, once logged.
+    pub(super) trouble: Option<String>,
+}
+
+/// The kernel's side; there is none while no service needs it.
+pub(super) struct Datapath {
+    pub(super) bpf: Bpf,
+    pub(super) links: Links,
+    pub(super) attached: BTreeMap<IfIndex, How>,
+    pub(super) ids: Ids,
+    pub(super) cache: RingCache,
+    pub(super) rates: Rates,
+    pub(super) tracing: Option<trace::Reader>,
+}
+
+/// Counters of a second ago and now.
+pub(super) struct Rates {
+    pub(super) before: (Instant, Stats),
+    pub(super) now: (Instant, Stats),
+}
+
+/// How the last reload ended.
+#[derive(Clone, Debug)]
+pub(super) struct LastReload {
+    pub(super) at: SystemTime,
+    pub(super) error: Option<String>,
+}
+
+impl Desired {
+    /// Loads or adopts the data plane, fills it, and attaches it.
+    pub(super) async fn start(
+        config_path: PathBuf,
+        config: Config,
+        options: RunOptions,
+        targets: watch::Sender<BTreeSet<IpAddr>>,
+        view: watch::Receiver<NetView>,
+    ) -> anyhow::Result<Self> {
+        let now = SystemTime::now();
+        let mut desired = Self {
+            config_path,
+            config,
+            options,
+            targets,
+            view,
+            datapath: None,
+            started: now,
+            last_reload: LastReload { at: now, error: None },
+            trouble: None,
+        };
+        if !desired.config.services.is_empty() {
+            desired.open().await?;
+        }
+        Ok(desired)
+    }
+
+    /// Brings up the data plane.
+    pub(super) async fn open(&mut self) -> anyhow::Result<()> {
+        let pins = Pins::open(&self.config.bpffs_dir)?;
+        self.wait_for_view().await?;
+        let interfaces = self.interfaces()?;
+        let build = if self.options.trace_packets { Build::Trace } else { Build::Plain };
+        let mut bpf = Bpf::open(pins, capacity(&self.config), build)?;
+        let reader = trace::Reader::open(&mut bpf, self.options.trace_packets)?;
+        let sizes = bpf.capacity();
+        let ids = Ids::of(bpf.applied(), sizes.services, sizes.backends);
+        let counted = (Instant::now(), stats::read(&bpf));
+        let mut datapath = Datapath {
+            bpf,
+            links: Links::default(),
+            attached: BTreeMap::new(),
+            ids,
+            cache: RingCache::default(),
+            rates: Rates { before: counted.clone(), now: counted },
+            tracing: reader,
+        };
+        datapath.bring_up_to_date(&self.config, &self.view.borrow().clone(), &interfaces)?;
+        self.datapath = Some(datapath);
+        Ok(())
+    }
+
+    /// Waits until every backend's next hop has been looked for. Those that do not answer are not
+    /// waited for: they stay out until they do.
+    async fn wait_for_view(&mut self) -> anyhow::Result<()> {
+        let wanted = backend_addresses(&self.config);
+        let complete = |view: &NetView| {
+            !view.links.is_empty() && hops::all_looked_up(view, &wanted)
+        };
+        match tokio::time::timeout(VIEW_LIMIT, self.view.wait_for(complete)).await {
+            Ok(Ok(_)) | Err(_) => Ok(()),
+            Ok(Err(_)) => anyhow::bail!("the network watch ended before it had seen the network"),
+        }
+    }
+
+    /// The configured interfaces as the kernel has them now.
+    pub(super) fn interfaces(&self) -> anyhow::Result<Vec<hops::Interface>> {
+        hops::interfaces(&self.config, &self.view.borrow()).context("cannot attach")
+    }
+
+    /// Number of services.
+    pub(super) fn services(&self) -> usize {
+        self.config.services.len()
+    }
+
+    /// Once a second: rates, and what failed is tried again.
+    pub(super) fn tick(&mut self) {
+        if let Some(datapath) = &mut self.datapath {
+            let counted = (Instant::now(), stats::read(&datapath.bpf));
+            datapath.rates.before = std::mem::replace(&mut datapath.rates.now, counted);
+            if let Some(reader) = &mut datapath.tracing {
+                reader.flush();
+            }
+        }
+        if self.trouble.is_some() {
+            self.reconcile();
+        }
+    }
+
+    /// The end. `clean`: nothing of ours stays in the kernel.
+    pub(super) fn stop(&mut self, clean: bool) {
+        let Some(mut datapath) = self.datapath.take() else { return };
+        if clean {
+            datapath.links.detach_others(&datapath.bpf, &[]);
+            datapath.bpf.remove_pins();
+            tracing::info!("stopped: XDP detached, maps removed");
+        } else {
+            tracing::info!("stopped: the data plane goes on forwarding");
+        }
+    }
+}
+
+/// Map sizes for a configuration: room to grow without a restart.
+fn capacity(config: &Config) -> Capacity {
+    let backends: usize = config.services.iter().map(|service| service.backends.len()).sum();
+    let room = |count: usize, least: u32, most: usize| {
+        let wanted = (count * HEADROOM).next_power_of_two().min(most);
+        u32::try_from(wanted).unwrap_or(u32::MAX).max(least)
+    };
+    let arena = config.datapath.ring_memory.min(lb_common::limits::MAX_ARENA);
+    Capacity {
+        arena: u32::try_from(arena).unwrap_or(u32::MAX),
+        services: room(config.services.len(), 64, lb_common::limits::MAX_SERVICES),
+        backends: room(backends, 256, lb_common::limits::MAX_BACKENDS),
+    }
+}
+
+/// Maps are made for this many times what is configured.
+const HEADROOM: usize = 4;
+/// How long the start waits for next hops.
+const VIEW_LIMIT: Duration = Duration::from_millis(1500);

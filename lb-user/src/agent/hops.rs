@@ -1,0 +1,97 @@
+//! Where the network meets the data plane: what `net` saw, in `dataplane`'s words.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use crate::{
+    config::Config,
+    dataplane::{
+        compose::{self, Hop},
+        image::Front,
+    },
+    net::{Link, NetView, NextHop, Unresolved},
+    types::{IfIndex, IfName, Mac},
+};
+
+/// An interface that XDP goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Interface {
+    pub(super) index: IfIndex,
+    pub(super) name: IfName,
+    pub(super) mac: Mac,
+}
+
+/// A configured interface cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InterfaceError {
+    /// There is none of that name.
+    #[error("there is no interface `{0}` (`datapath.interfaces`); `ip link` lists those there are")]
+    Missing(IfName),
+    /// It carries no Ethernet.
+    #[error("interface `{0}` has no Ethernet address; XDP needs an Ethernet interface")]
+    NotEthernet(IfName),
+}
+
+/// The configured interfaces as the kernel has them.
+pub(super) fn interfaces(config: &Config, view: &NetView) -> Result<Vec<Interface>, InterfaceError> {
+    config.datapath.interfaces.iter().map(|name| interface(view, name)).collect()
+}
+
+fn interface(view: &NetView, name: &IfName) -> Result<Interface, InterfaceError> {
+    let link: &Link = view
+        .links
+        .values()
+        .find(|link| link.name == *name)
+        .ok_or_else(|| InterfaceError::Missing(name.clone()))?;
+    let mac = link.mac.ok_or_else(|| InterfaceError::NotEthernet(name.clone()))?;
+    Ok(Interface { index: link.index, name: name.clone(), mac })
+}
+
+/// Whether every one of `wanted` has been looked up to an end, good or bad.
+pub(super) fn all_looked_up(view: &NetView, wanted: &BTreeSet<IpAddr>) -> bool {
+    wanted.iter().all(|address| match view.next_hops.get(address) {
+        None => false,
+        Some(NextHop::Unresolved { reason }) => !matches!(
+            reason,
+            Unresolved::Pending | Unresolved::NeighbourIncomplete { .. }
+        ),
+        Some(_) => true,
+    })
+}
+
+/// The front table for these interfaces.
+pub(super) fn front(view: &NetView, interfaces: &[Interface]) -> Front {
+    Front {
+        interfaces: interfaces.iter().map(|i| (i.index, i.mac)).collect(),
+        own_addresses: view.own_addresses.clone(),
+        peers: BTreeSet::new(),
+    }
+}
+
+/// The ways to all backends.
+pub(super) fn hops(view: &NetView) -> BTreeMap<IpAddr, Hop> {
+    let parents: BTreeSet<IfIndex> =
+        view.links.values().filter_map(|link| link.vlan.as_ref()?.parent).collect();
+    view.next_hops.iter().map(|(address, hop)| (*address, convert(hop, &parents))).collect()
+}
+
+fn convert(hop: &NextHop, vlan_parents: &BTreeSet<IfIndex>) -> Hop {
+    match hop {
+        NextHop::Local => Hop::Local,
+        NextHop::Unresolved { .. } => Hop::Unresolved,
+        NextHop::Resolved { mac, source_mac, interface, vlans, mtu, source } => {
+            // A host without VLAN sub-interfaces knows nothing of tags: frames keep theirs.
+            let knows_tags = vlan_parents.contains(interface);
+            Hop::To(compose::NextHop {
+                mac: *mac,
+                source_mac: *source_mac,
+                interface: *interface,
+                vlans: knows_tags.then(|| vlans.clone()),
+                mtu: *mtu,
+                source: *source,
+            })
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! From what is wanted to what is in the kernel: compose, diff, apply. Level triggered: it looks at
+//! the newest state only, and whatever failed is taken up by the next call.
+
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use super::{
+    desired::{Datapath, Desired},
+    hops::{self, Interface},
+};
+use crate::{
+    config::{Config, XdpMode},
+    dataplane::{
+        attach::WantedMode,
+        compose::{self, Inputs},
+        plan,
+    },
+    net::NetView,
+    types::IfIndex,
+};
+
+impl Desired {
+    /// Makes the data plane follow. Trouble is logged once and tried again every second.
+    pub(super) fn reconcile(&mut self) {
+        let result = self.try_reconcile();
+        let trouble = result.err().map(|error| format!("{error:#}"));
+        if trouble != self.trouble {
+            match &trouble {
+                Some(error) => tracing::error!(%error, "the data plane is behind; trying again"),
+                None => tracing::info!("the data plane is up to date again"),
+            }
+            self.trouble = trouble;
+        }
+    }
+
+    fn try_reconcile(&mut self) -> anyhow::Result<()> {
+        let view = self.view.borrow_and_update().clone();
+        let interfaces = hops::interfaces(&self.config, &view);
+        let Some(datapath) = &mut self.datapath else { return Ok(()) };
+        // An interface that went away must not hold back what concerns the others.
+        let present = match &interfaces {
+            Ok(all) => all.clone(),
+            Err(_) => present(&self.config, &view),
+        };
+        datapath.bring_up_to_date(&self.config, &view, &present)?;
+        interfaces.context("an interface is missing").map(|_| ())
+    }
+}
+
+/// Those configured interfaces that are there.
+fn present(config: &Config, view: &NetView) -> Vec<Interface> {
+    let one = |name: &crate::types::IfName| {
+        let link = view.links.values().find(|link| link.name == *name)?;
+        Some(Interface { index: link.index, name: name.clone(), mac: link.mac? })
+    };
+    config.datapath.interfaces.iter().filter_map(one).collect()
+}
+
+impl Datapath {
+    /// Writes what differs, then attaches what is not attached, then takes away what is not wanted.
+    pub(super) fn bring_up_to_date(
+        &mut self,
+        config: &Config,
+        view: &NetView,
+        interfaces: &[Interface],
+    ) -> anyhow::Result<()> {
+        let hops = hops::hops(view);
+        let front = hops::front(view, interfaces);
+        let inputs = Inputs { config, front: &front, hops: &hops };
+        let wanted = compose::compose(&inputs, &mut self.ids, &mut self.cache)?;
+        let now = Instant::now();
+        for op in plan::diff(self.bpf.applied(), &wanted) {
+            self.bpf.apply(&op, now)?;
+        }
+        self.ids.retain(self.bpf.applied());
+
+        let pairs: Vec<_> = interfaces.iter().map(|i| (i.index, i.name.clone())).collect();
+        let mode = match config.datapath.xdp_mode {
+            XdpMode::Auto => WantedMode::Auto,
+            XdpMode::Native => WantedMode::Native,
+            XdpMode::Generic => WantedMode::Generic,
+        };
+        let how = self.links.attach(&mut self.bpf, &pairs, mode)?;
+        self.attached.extend(how);
+        let indices: Vec<IfIndex> = interfaces.iter().map(|i| i.index).collect();
+        self.links.detach_others(&self.bpf, &indices);
+        self.attached.retain(|index, _| indices.contains(index));
+        self.bpf.commit()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! A new file: either it replaces the whole configuration, or nothing changes.
+
+use std::{path::Path, time::SystemTime};
+
+use super::{
+    backend_addresses,
+    desired::{Desired, LastReload},
+    hops,
+};
+use crate::config::{self, Config, ConfigChange};
+
+/// Why a file was not taken over. Every line names what is wrong.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    /// The file is invalid or cannot be read.
+    #[error(transparent)]
+    Config(#[from] config::ConfigErrors),
+    /// It is valid, but asks for what this version or this run cannot do.
+    #[error("{}", .0.join("\n"))]
+    Refused(Vec<String>),
+}
+
+impl ReloadError {
+    /// One line a mistake.
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.to_string().lines().map(str::to_owned).collect()
+    }
+}
+
+/// Refuses, by name, what has no engine yet.
+pub(super) fn refuse_unsupported(path: &Path, config: &Config) -> Result<(), ReloadError> {
+    let unsupported = config.unsupported();
+    if unsupported.is_empty() {
+        return Ok(());
+    }
+    let lines = unsupported.iter().map(|what| format!("{}: {what}", path.display()));
+    Err(ReloadError::Refused(lines.collect()))
+}
+
+impl Desired {
+    /// Reads the file again. On failure nothing has changed.
+    pub(super) async fn reload(&mut self) -> Result<ConfigChange, ReloadError> {
+        let result = self.try_reload().await;
+        self.last_reload = LastReload {
+            at: SystemTime::now(),
+            error: result.as_ref().err().map(ToString::to_string),
+        };
+        match &result {
+            Ok(change) => tracing::info!(%change, "reloaded"),
+            Err(error) => {
+                for line in error.lines() {
+                    tracing::error!(error = line, "the file was not taken over");
+                }
+            }
+        }
+        result
+    }
+
+    async fn try_reload(&mut self) -> Result<ConfigChange, ReloadError> {
+        let loaded = config::load_and_validate(&self.config_path)?;
+        for warning in &loaded.warnings {
+            tracing::warn!(message = %warning);
+        }
+        refuse_unsupported(&self.config_path, &loaded.config)?;
+        let change = config::diff::diff(&self.config, &loaded.config);
+        let mut refused: Vec<String> = change
+            .needs_restart()
+            .iter()
+            .map(|key| format!("`{key}` cannot change while ballast runs; restart it (forwarding goes on meanwhile)"))
+            .collect();
+        if let Err(error) = hops::interfaces(&loaded.config, &self.view.borrow()) {
+            refused.push(error.to_string());
+        }
+        if !refused.is_empty() {
+            return Err(ReloadError::Refused(refused));
+        }
+        self.targets.send_replace(backend_addresses(&loaded.config));
+        let previous = std::mem::replace(&mut self.config, loaded.config);
+        if self.datapath.is_none() && !self.config.services.is_empty() {
+            if let Err(error) = self.open().await {
+                self.targets.send_replace(backend_addresses(&previous));
+                self.config = previous;
+                return Err(ReloadError::Refused(vec![format!("{error:#}")]));
+            }
+        } else {
+            self.reconcile();
+        }
+        Ok(change)
+    }
+}
