@@ -91,11 +91,11 @@ pub(crate) fn exec(command: &mut Command) -> Result<Infallible> {
     Err(error).with_context(|| format!("cannot run `{}`", display(command)))
 }
 
-/// The command line, as a person would type it (without quoting).
+/// The command line, as a person would type it (without quoting and the program's directory).
 pub(crate) fn display(command: &Command) -> String {
-    let words = [command.get_program()]
-        .into_iter()
-        .chain(command.get_args());
+    let program = Path::new(command.get_program());
+    let words = [program.file_name().unwrap_or(command.get_program())];
+    let words = words.into_iter().chain(command.get_args());
     words
         .map(OsStr::to_string_lossy)
         .collect::<Vec<_>>()
