@@ -1,2 +1,29 @@
-//! Developer commands.
-fn main() {}
+//! `cargo xtask …`: Ballast's developer commands. Each installs what it needs first (see
+//! [`setup`]), says so, and installs nothing the second time.
+
+mod build_ebpf;
+mod flags;
+mod lab;
+mod setup;
+mod sh;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use flags::{Command, Flags};
+
+fn main() -> ExitCode {
+    let done = match Flags::parse().command {
+        Command::Setup => setup::all().map(|()| ExitCode::SUCCESS),
+        Command::BuildEbpf { out } => build_ebpf::run(out.as_deref()).map(|()| ExitCode::SUCCESS),
+        Command::Test { tier } => test::run(&tier),
+        Command::Demo { keep, json } => lab::demo(keep, json).map(|never| match never {}),
+        Command::Lab { args } => lab::lab(&args).map(|never| match never {}),
+        Command::Bench { args } => lab::bench(&args).map(|never| match never {}),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

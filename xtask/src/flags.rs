@@ -1,0 +1,56 @@
+//! The command line of `cargo xtask`.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Parser, Subcommand};
+
+/// Ballast's developer commands; each installs what it needs first, and says so.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+pub(crate) struct Flags {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One developer command.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Install what building, the demo and the tests need: rust-src, bpf-linker, Debian packages
+    Setup,
+    /// Build the eBPF objects as the agent embeds them; print path, size and instructions
+    BuildEbpf {
+        /// Copy the objects here
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Run the tests; ends with the line `N passed, N failed, N skipped`
+    Test {
+        /// `unit`, a test binary of `tests/` such as `dataplane` or `scenarios`, or `all`
+        #[arg(default_value = "all")]
+        tier: String,
+    },
+    /// Show Ballast at work: real requests, real web servers, a failure, the counters
+    Demo {
+        /// Leave the lab up afterwards and print commands to play with
+        #[arg(long)]
+        keep: bool,
+        /// Print one JSON document last on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Pass arguments to the lab: hosts in namespaces to try Ballast in
+    #[command(disable_help_flag = true)]
+    Lab {
+        /// Arguments of `lab`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Measure the data plane against floor programs (`--json`: one document on stdout)
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Arguments of `bench`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}

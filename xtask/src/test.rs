@@ -1,0 +1,135 @@
+//! `cargo xtask test`: installs, builds, runs the tiers, and leaves the machine as it was.
+//!
+//! A tier is the unit tests of all packages, or one test binary of `tests/`. Skips are loud:
+//! listed at the end, and under `CI=true` failures, unless [`ALLOWED_SKIPS`] names what covers
+//! them. The last line is always `N passed, N failed, N skipped`.
+
+mod leftovers;
+mod output;
+mod report;
+mod runner;
+mod tiers;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use leftovers::Leftovers;
+use report::{Outcome, Report};
+use tiers::Tier;
+
+use crate::{
+    lab,
+    setup::{self, Part},
+    sh,
+};
+
+/// A skip that is no failure under `CI=true`.
+#[derive(Debug)]
+pub(crate) struct AllowedSkip {
+    /// What the reason begins with.
+    reason: &'static str,
+    /// The test that shows the same on an emulated kernel or machine.
+    covered_by: &'static str,
+}
+
+/// Add a line only together with the test it names.
+const ALLOWED_SKIPS: &[AllowedSkip] = &[];
+
+/// Runs `tier` (`all`, `unit`, or a test binary of `tests/`).
+///
+/// # Errors
+/// Something that is needed cannot be installed, or there is no such tier. Failed tests are not
+/// an error but an exit code.
+pub(crate) fn run(tier: &str) -> Result<ExitCode> {
+    let tiers = tiers::select(tier, &sh::cargo_metadata()?)?;
+    let needs_root = tiers.iter().any(|tier| tier.needs_root);
+    if needs_root && !sh::is_root() {
+        bail!(
+            "these tests make network namespaces and load BPF: run them as root, or only `cargo xtask test unit`"
+        );
+    }
+    setup::ensure(if needs_root {
+        &[Part::Build, Part::Lab]
+    } else {
+        &[Part::Build]
+    })?;
+
+    let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    let mut report = Report::new(if ci { Some(ALLOWED_SKIPS) } else { None });
+    if needs_root {
+        let before = Leftovers::find()?;
+        if !before.is_empty() {
+            report.add(Outcome::failed(
+                "leftovers",
+                before.explain("before the tests"),
+            ));
+            return Ok(report.finish());
+        }
+    }
+    if ci {
+        lint(&mut report);
+    }
+    run_tiers(&tiers, &mut report);
+    if needs_root {
+        let after = Leftovers::find()?;
+        if !after.is_empty() {
+            report.add(Outcome::failed(
+                "leftovers",
+                after.explain("after the tests"),
+            ));
+        }
+    }
+    Ok(report.finish())
+}
+
+/// The checks that need no run. A failed one counts like a failed test, a passed one not at all.
+fn lint(report: &mut Report) {
+    for (name, args) in LINTS {
+        report::header(name, "");
+        let mut cargo = sh::cargo();
+        if *name == EBPF_CLIPPY {
+            cargo.env("RUSTC_BOOTSTRAP", "1"); // `-Z build-std` on a stable compiler
+        }
+        if let Err(error) = sh::run(cargo.args(*args)) {
+            report.add(Outcome::failed(name, format!("{error:#}")));
+        }
+    }
+}
+
+const EBPF_CLIPPY: &str = "clippy eBPF";
+const LINTS: &[(&str, &[&str])] = &[
+    ("fmt", &["fmt", "--all", "--check"]),
+    (
+        "clippy",
+        &["clippy", "--all-targets", "--", "-D", "warnings"],
+    ),
+    // lb-ebpf is no default member: it has no host build to lint.
+    (
+        EBPF_CLIPPY,
+        &[
+            "clippy",
+            "-p",
+            "lb-ebpf",
+            "--bins",
+            "--target",
+            "bpfel-unknown-none",
+            "-Z",
+            "build-std=core",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
+];
+
+fn run_tiers(tiers: &[Tier], report: &mut Report) {
+    eprintln!("[build] ballast and its lab (about 2 min the first time)");
+    if let Err(error) = lab::build_binaries() {
+        report.add(Outcome::failed("build", format!("{error:#}")));
+        return;
+    }
+    for tier in tiers {
+        report::header(&tier.name, tier.about);
+        report.add(runner::run(tier));
+    }
+}

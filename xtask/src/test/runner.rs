@@ -1,0 +1,95 @@
+//! Runs one tier through cargo, its output streaming through [`output::Reader`].
+
+use std::{
+    io::{self, BufRead as _, BufReader, Read, Write},
+    process::{Command, Stdio},
+    thread,
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    output::{Reader, Tally},
+    report::Outcome,
+    tiers::Tier,
+};
+use crate::{lab::BALLAST_BIN, sh};
+
+/// Builds and runs the tier's tests. What keeps them from running is a failure of the tier.
+pub(super) fn run(tier: &Tier) -> Outcome {
+    let started = Instant::now();
+    let mut outcome = Outcome::new(&tier.name);
+    for selection in &tier.selections {
+        match run_selection(tier, selection) {
+            Ok((tally, exited_well)) => {
+                // A binary that was killed prints no result: never take silence for success.
+                let unexplained = !exited_well && tally.failed == 0;
+                outcome.add(tally);
+                if unexplained {
+                    outcome.fail(format!("`cargo test {}` failed", selection.join(" ")));
+                }
+            }
+            Err(error) => outcome.fail(format!("{error:#}")),
+        }
+    }
+    outcome.took = started.elapsed();
+    outcome
+}
+
+/// The tally, and whether cargo was content.
+fn run_selection(tier: &Tier, selection: &[String]) -> Result<(Tally, bool)> {
+    // First the build alone, so that its progress reaches the terminal.
+    if !selection.iter().any(|arg| arg == "--doc") {
+        sh::run(sh::cargo().args(["test", "--no-run"]).args(selection))?;
+    }
+    let mut cargo = sh::cargo();
+    cargo
+        .args(["test", "--no-fail-fast"])
+        .args(selection)
+        .args(["--", "--show-output"]);
+    if tier.one_by_one {
+        cargo.arg("--test-threads=1");
+    }
+    cargo.env(BALLAST_BIN, sh::target_dir()?.join("debug/ballast"));
+    stream(&mut cargo)
+}
+
+fn stream(command: &mut Command) -> Result<(Tally, bool)> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run `{}`", sh::display(command)))?;
+    let stdout = child.stdout.take().expect("stdout is piped");
+    let stderr = child.stderr.take().expect("stderr is piped");
+    // What tests write around the capture, and their children, also says SKIPPED.
+    let other = thread::spawn(move || forward(stderr, &mut io::stderr()));
+    let mut tally = forward(stdout, &mut io::stdout())?;
+    tally.merge(other.join().expect("the reader of stderr does not panic")?);
+    let status = child
+        .wait()
+        .with_context(|| format!("cannot wait for `{}`", sh::display(command)))?;
+    Ok((tally, status.success()))
+}
+
+/// Passes on the lines that are worth it.
+fn forward(from: impl Read, to: &mut impl Write) -> Result<Tally> {
+    let mut reader = Reader::default();
+    let mut from = BufReader::new(from);
+    let mut bytes = Vec::new();
+    while from
+        .read_until(b'\n', &mut bytes)
+        .context("cannot read the tests' output")?
+        > 0
+    {
+        let line = String::from_utf8_lossy(&bytes);
+        if reader.line(line.trim_end_matches(['\n', '\r'])) {
+            to.write_all(&bytes)
+                .context("cannot pass on the tests' output")?;
+        }
+        bytes.clear();
+    }
+    Ok(reader.finish())
+}

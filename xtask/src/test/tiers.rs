@@ -1,0 +1,119 @@
+//! Which tests there are, from what cargo says of the workspace.
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+/// Tests that run together.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Tier {
+    /// As given on the command line.
+    pub(super) name: String,
+    /// For its header.
+    pub(super) about: &'static str,
+    /// What selects its tests, one list per call of `cargo test`.
+    pub(super) selections: Vec<Vec<String>>,
+    /// It makes namespaces and loads BPF.
+    pub(super) needs_root: bool,
+    /// Its tests measure time under load, or share names on the host: one after the other.
+    pub(super) one_by_one: bool,
+}
+
+/// The tiers that `wanted` names, in the order they run: cheapest first.
+///
+/// # Errors
+/// There is no such tier; the error lists those there are.
+pub(super) fn select(wanted: &str, metadata: &Value) -> Result<Vec<Tier>> {
+    let mut tiers = all(metadata);
+    if wanted == "all" {
+        return Ok(tiers);
+    }
+    let Some(index) = tiers.iter().position(|tier| tier.name == wanted) else {
+        let names: Vec<_> = tiers.iter().map(|tier| tier.name.as_str()).collect();
+        bail!("no tests `{wanted}`; there are: all, {}", names.join(", "));
+    };
+    Ok(vec![tiers.swap_remove(index)])
+}
+
+fn all(metadata: &Value) -> Vec<Tier> {
+    let mut elsewhere = Vec::new();
+    let mut harness = Vec::new();
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        let targets = package["targets"].as_array().into_iter().flatten();
+        let tests = targets.filter(|target| target["kind"][0] == "test");
+        let names = tests.filter_map(|target| target["name"].as_str());
+        let list = if package["name"] == HARNESS {
+            &mut harness
+        } else {
+            &mut elsewhere
+        };
+        list.extend(names);
+    }
+    harness.sort_by_key(|name| {
+        (
+            KNOWN
+                .iter()
+                .position(|known| known.name == *name)
+                .unwrap_or(usize::MAX),
+            *name,
+        )
+    });
+    [unit(&elsewhere)]
+        .into_iter()
+        .chain(harness.into_iter().map(tier))
+        .collect()
+}
+
+/// Everything but the test binaries of the harness. No `-p`: with the same packages selected in
+/// every call, cargo builds their dependencies with the same features, once.
+fn unit(integration_tests: &[&str]) -> Tier {
+    let mut code = vec!["--lib".to_owned(), "--bins".to_owned()];
+    code.extend(
+        integration_tests
+            .iter()
+            .flat_map(|name| ["--test".to_owned(), (*name).to_owned()]),
+    );
+    Tier {
+        name: "unit".to_owned(),
+        about: "pure parts, properties and doc tests",
+        selections: vec![code, vec!["--doc".to_owned()]],
+        needs_root: false,
+        one_by_one: false,
+    }
+}
+
+fn tier(name: &str) -> Tier {
+    let known = KNOWN.iter().find(|known| known.name == name);
+    Tier {
+        name: name.to_owned(),
+        about: known.map_or("", |known| known.about),
+        selections: vec![vec!["--test".to_owned(), name.to_owned()]],
+        needs_root: true,
+        one_by_one: known.is_none_or(|known| known.one_by_one),
+    }
+}
+
+/// What is known of a test binary; one that is not listed runs last and one by one.
+struct Known {
+    name: &'static str,
+    about: &'static str,
+    one_by_one: bool,
+}
+
+const KNOWN: &[Known] = &[
+    Known {
+        name: "dataplane",
+        about: "packets through the real XDP program by BPF_PROG_TEST_RUN",
+        one_by_one: false,
+    },
+    Known {
+        name: "scenarios",
+        about: "real agents, servers and clients in network namespaces",
+        one_by_one: true,
+    },
+];
+
+/// The package whose test binaries need root.
+const HARNESS: &str = "lb-tests";
+
+#[cfg(test)]
+mod tests;

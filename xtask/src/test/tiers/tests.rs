@@ -1,0 +1,40 @@
+use serde_json::json;
+
+use super::*;
+
+fn workspace() -> Value {
+    let target = |kind: &str, name: &str| json!({ "kind": [kind], "name": name });
+    json!({ "packages": [
+        { "name": "lb-tests", "targets": [
+            target("lib", "lb_tests"), target("bin", "lab"),
+            target("test", "scenarios"), target("test", "soak"), target("test", "dataplane"),
+        ] },
+        { "name": "lb-user", "targets": [target("lib", "lb_user"), target("test", "cli")] },
+    ] })
+}
+
+#[test]
+fn all_runs_the_cheapest_first_and_the_unknown_last() {
+    let tiers = select("all", &workspace()).unwrap();
+    let names: Vec<_> = tiers.iter().map(|tier| tier.name.as_str()).collect();
+    assert_eq!(names, ["unit", "dataplane", "scenarios", "soak"]);
+    let one_by_one: Vec<_> = tiers.iter().map(|tier| tier.one_by_one).collect();
+    assert_eq!(one_by_one, [false, false, true, true]);
+}
+
+#[test]
+fn integration_tests_of_other_packages_are_unit_tests() {
+    let tiers = select("unit", &workspace()).unwrap();
+    assert_eq!(tiers[0].selections[0], ["--lib", "--bins", "--test", "cli"]);
+    assert_eq!(tiers[0].selections[1], ["--doc"]);
+    assert!(!tiers[0].needs_root);
+}
+
+#[test]
+fn a_tier_that_does_not_exist_is_answered_with_those_that_do() {
+    let error = select("scenario", &workspace()).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "no tests `scenario`; there are: all, unit, dataplane, scenarios, soak"
+    );
+}
