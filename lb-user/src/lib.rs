@@ -3,3 +3,5 @@
 //! Rooms, lowest first; a room imports only rooms above it in this list.
 
 pub mod types;
+
+pub mod net;
