@@ -4,4 +4,6 @@
 
 pub mod types;
 
+pub mod net;
+
 pub mod dataplane;

@@ -1,0 +1,160 @@
+//! What the kernel knows about the network: links, addresses, routes, neighbours, and from them the
+//! next hop of a backend, watched and kept fresh.
+//!
+//! Nothing here starts a task. [`Net::open`] and [`Watch::run`] hand back futures that the caller
+//! owns and drives; dropping one ends it. [`Net`] only asks and orders; [`Watch`] keeps
+//! neighbour entries in the kernel while it runs and takes its own away when it is cancelled (not
+//! when its future is merely dropped; the next run finds them by [`PROTOCOL`]).
+//!
+//! Sockets belong to the network namespace of the thread that opens them.
+
+pub mod address;
+pub mod error;
+pub mod link;
+pub mod neighbour;
+pub mod nexthop;
+mod probe;
+pub mod route;
+pub mod watch;
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_MULTIPART, NLM_F_REQUEST, NetlinkMessage,
+    NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+
+pub use self::{
+    error::{OpenError, RequestError},
+    link::Link,
+    nexthop::{NextHop, Unresolved},
+    watch::{NetView, Watch},
+};
+
+/// The number our routes and neighbour entries carry (`proto 176` in `ip route`, `ip neigh`), so
+/// that what a killed agent left behind is known as ours. Free in `/etc/iproute2/rt_protos`.
+pub const PROTOCOL: u8 = 176;
+
+/// A handle on the kernel's rtnetlink of one network namespace; clones share one socket.
+#[derive(Clone, Debug)]
+pub struct Net {
+    handle: rtnetlink::Handle,
+}
+
+impl Net {
+    /// Opens a socket in the calling thread's network namespace. Nothing is answered unless the
+    /// returned future is polled; it ends when the last clone of the handle is gone.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O.
+    ///
+    /// # Errors
+    /// The kernel has no file descriptor or no netlink to give.
+    pub fn open() -> Result<(Self, impl Future<Output = ()> + Send + 'static), OpenError> {
+        // The third part carries multicast messages; this socket joins no group.
+        let (mut connection, handle, _) = rtnetlink::new_connection().map_err(OpenError)?;
+        // Without the ends of answers, a lost connection looks like an empty success.
+        connection.set_forward_ack(true);
+        connection.set_forward_done(true);
+        Ok((Self { handle }, connection))
+    }
+
+    /// An order: succeeds when the kernel acknowledged it.
+    async fn order(&self, message: RouteNetlinkMessage, flags: u16) -> Result<(), RequestError> {
+        self.exchange(message, NLM_F_REQUEST | NLM_F_ACK | flags)
+            .await
+            .map(|_| ())
+    }
+
+    /// A question with one answer.
+    async fn ask(
+        &self,
+        message: RouteNetlinkMessage,
+    ) -> Result<Vec<RouteNetlinkMessage>, RequestError> {
+        Ok(self.exchange(message, NLM_F_REQUEST).await?.messages)
+    }
+
+    /// A whole table. Asked again where the kernel says it changed under the reader.
+    async fn dump(
+        &self,
+        message: RouteNetlinkMessage,
+    ) -> Result<Vec<RouteNetlinkMessage>, RequestError> {
+        let mut answer = Answer::default();
+        for _ in 0..DUMP_ATTEMPTS {
+            answer = self
+                .exchange(message.clone(), NLM_F_REQUEST | NLM_F_DUMP)
+                .await?;
+            if !answer.interrupted {
+                break;
+            }
+        }
+        // A table that never holds still is taken as last seen: events correct it.
+        Ok(answer.messages)
+    }
+
+    async fn exchange(
+        &self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> Result<Answer, RequestError> {
+        let mut request = NetlinkMessage::from(message);
+        request.header.flags = flags;
+        let stream = self
+            .handle
+            .clone()
+            .request(request)
+            .map_err(|_| RequestError::Closed)?;
+        tokio::time::timeout(ANSWER_LIMIT, Answer::read(stream))
+            .await
+            .map_err(|_| RequestError::TimedOut)?
+    }
+}
+
+/// What came back for one request.
+#[derive(Default)]
+struct Answer {
+    messages: Vec<RouteNetlinkMessage>,
+    /// The table changed while it was read (`NLM_F_DUMP_INTR`).
+    interrupted: bool,
+}
+
+impl Answer {
+    async fn read(
+        stream: impl futures_util::Stream<Item = NetlinkMessage<RouteNetlinkMessage>>,
+    ) -> Result<Self, RequestError> {
+        let mut stream = std::pin::pin!(stream);
+        let mut answer = Self::default();
+        let mut complete = false;
+        while let Some(message) = stream.next().await {
+            answer.interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
+            match message.payload {
+                NetlinkPayload::InnerMessage(inner) => {
+                    complete |= message.header.flags & NLM_F_MULTIPART == 0;
+                    answer.messages.push(inner);
+                }
+                NetlinkPayload::Error(error) => {
+                    if error.code.is_some() {
+                        return Err(RequestError::from_code(error.raw_code()));
+                    }
+                    complete = true;
+                }
+                NetlinkPayload::Done(done) => {
+                    if done.code < 0 {
+                        return Err(RequestError::from_code(done.code));
+                    }
+                    complete = true;
+                }
+                NetlinkPayload::Overrun(_) => return Err(RequestError::Lost),
+                _ => {}
+            }
+        }
+        if complete { Ok(answer) } else { Err(RequestError::Closed) }
+    }
+}
+
+/// The kernel answers in microseconds; more than this means that the answer was lost.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// How often a table is read anew when it changes under the reader.
+const DUMP_ATTEMPTS: u32 = 4;
