@@ -3,3 +3,4 @@
 //! Rooms, lowest first; a room imports only rooms above it in this list.
 
 pub mod types;
+pub mod config;
