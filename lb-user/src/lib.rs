@@ -4,6 +4,8 @@
 
 pub mod types;
 
+pub mod config;
+
 pub mod net;
 
 pub mod dataplane;
