@@ -9,3 +9,7 @@ pub mod config;
 pub mod net;
 
 pub mod dataplane;
+
+pub mod observe;
+
+pub mod control;
