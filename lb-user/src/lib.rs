@@ -7,3 +7,5 @@ pub mod types;
 pub mod net;
 
 pub mod dataplane;
+
+pub mod ring;
