@@ -4,8 +4,10 @@
 
 pub mod types;
 
+pub mod config;
+
+pub mod ring;
+
 pub mod net;
 
 pub mod dataplane;
-
-pub mod ring;
