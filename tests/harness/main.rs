@@ -1,0 +1,3 @@
+//! Tests of the harness itself: what the other tests lean on.
+
+mod hosts;

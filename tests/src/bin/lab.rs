@@ -1,0 +1,7 @@
+//! `lab`: the helpers that run inside the hosts of a lab, and the demo.
+
+use anyhow::Result;
+
+fn main() -> Result<()> {
+    lb_tests::lab::main()
+}
