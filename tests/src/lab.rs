@@ -1,40 +1,117 @@
-//! What the `lab` binary does.
+//! A lab: the scratch directory and the hosts of one test or demo, and what is shown when it fails.
+
+pub mod cli;
+mod decap;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use tempfile::TempDir;
 
-use crate::netns::init;
+use crate::{
+    netns::Host,
+    require::{self, Need},
+};
 
-#[derive(Parser)]
-#[command(name = "lab", about = "The lab of Ballast's demo and tests")]
-struct Flags {
-    #[command(subcommand)]
-    command: Lab,
+/// Makes hosts, and keeps their logs and captures when the test fails.
+#[derive(Debug)]
+pub struct Lab {
+    dir: TempDir,
 }
 
-#[derive(Subcommand)]
-enum Lab {
-    /// Hold a host's namespaces until stdin ends (started by the harness)
-    #[command(hide = true)]
-    Init {
-        /// The host's name
-        name: String,
-    },
-    /// Be pid 1 of a host (started by `init`)
-    #[command(hide = true)]
-    Pid1 {
-        /// The host's name
-        name: String,
-    },
-}
-
-/// Parses the command line and does what it says.
+/// Runs one test in a lab of its own. When it fails, the tail of every program's log is printed and
+/// the directory with logs and captures is kept and named. Skips loudly where `needs` are not met.
 ///
-/// # Errors
-/// Those of the command.
-pub fn main() -> Result<()> {
-    match Flags::parse().command {
-        Lab::Init { name } => init::helper(&name),
-        Lab::Pid1 { name } => init::pid1(&name),
+/// # Panics
+/// When the body fails.
+pub fn test(needs: &[Need], body: impl FnOnce(&Lab) -> Result<()>) {
+    if !require::have(Need::LAB) || !require::have(needs) {
+        return;
+    }
+    let lab = Lab::new().expect("a scratch directory");
+    let mut watch = FailureReport { lab: Some(lab) };
+    let result = watch.lab.as_ref().map_or(Ok(()), body);
+    if let Err(error) = result {
+        panic!("{error:#}");
+    }
+    drop(watch.lab.take());
+}
+
+impl Lab {
+    /// An empty lab.
+    ///
+    /// # Errors
+    /// When no scratch directory can be made.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            dir: TempDir::with_prefix("ballast-lab-")?,
+        })
+    }
+
+    /// Its scratch directory, with one directory for each host.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Boots a host.
+    ///
+    /// # Errors
+    /// See [`Host::boot`].
+    pub fn host(&self, name: &str) -> Result<Host> {
+        Host::boot(name, &self.dir.path().join(name))
     }
 }
+
+/// Armed while a test runs: dropped with its lab, it reports, whether the test panicked or returned.
+struct FailureReport {
+    lab: Option<Lab>,
+}
+
+impl Drop for FailureReport {
+    fn drop(&mut self) {
+        let Some(lab) = self.lab.take() else { return };
+        let dir = lab.dir.keep();
+        for log in logs(&dir) {
+            show_tail(&log);
+        }
+        eprintln!("logs and captures are kept in {}", dir.display());
+    }
+}
+
+fn logs(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(logs(&path));
+        } else if path.extension().is_some_and(|extension| extension == "log") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn show_tail(path: &Path) {
+    let text = fs::read(path)
+        .map(|b| String::from_utf8_lossy(&b).into_owned())
+        .unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    if lines.is_empty() {
+        return;
+    }
+    eprintln!(
+        "--- {} ({} lines), its last ones:",
+        path.display(),
+        lines.len()
+    );
+    for line in &lines[lines.len().saturating_sub(LINES_SHOWN)..] {
+        eprintln!("    {line}");
+    }
+}
+
+const LINES_SHOWN: usize = 60;

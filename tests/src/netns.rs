@@ -28,7 +28,6 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tempfile::TempDir;
 
 use crate::{process::Process, wait::wait_for};
 
@@ -40,12 +39,14 @@ pub struct Host {
 }
 
 impl Host {
-    /// Boots a machine with host name `name`, `lo` up, and nothing else.
+    /// Boots a machine with host name `name`, `lo` up, and nothing else; `dir` is for its logs and
+    /// configurations, and its owner removes it. Tests take hosts from [`Lab::host`](crate::lab::Lab::host).
     ///
     /// # Errors
     /// When namespaces cannot be made, or the `lab` binary is not built.
-    pub fn new(name: &str) -> Result<Self> {
-        Inner::boot(name)
+    pub fn boot(name: &str, dir: &Path) -> Result<Self> {
+        fs::create_dir_all(dir)?;
+        Inner::boot(name, dir.to_owned())
             .map(|inner| Self {
                 inner: Arc::new(inner),
             })
@@ -58,8 +59,7 @@ impl Host {
         &self.inner.name
     }
 
-    /// A scratch directory, the same path inside and outside; removed with the host, kept (and
-    /// named on stderr) when the test panics.
+    /// Its scratch directory, the same path inside and outside.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.inner.dir
@@ -120,7 +120,7 @@ impl Host {
             .args(["--kill-after=1", "30"])
             .args(args)
             .stdin(Stdio::null());
-        self.run_forking(move || Ok(command.output()?))
+        self.run_in(Inside::Children, move || Ok(command.output()?))
     }
 
     /// Starts a program; its output goes to `dir()/LABEL.log`. It ends with the value returned.
@@ -137,7 +137,7 @@ impl Host {
     /// # Errors
     /// Those of `work`, or when the host is gone. A panic of `work` goes on in the caller.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        self.run_inside(CloneFlags::empty(), work)
+        self.run_in(Inside::Threads, work)
     }
 
     /// Like [`Host::run`], without waiting: for senders and listeners beside the test.
@@ -147,7 +147,7 @@ impl Host {
     ) -> thread::JoinHandle<Result<T>> {
         let host = self.clone();
         thread::spawn(move || {
-            host.inner.enter(CloneFlags::empty())?;
+            host.inner.enter(Inside::Threads)?;
             work()
         })
     }
@@ -205,28 +205,41 @@ impl Host {
         self.inner.kill()
     }
 
-    /// Runs `work` inside with new children born into the host's pid namespace.
-    pub(crate) fn run_forking<T: Send>(
+    pub(crate) fn run_in<T: Send>(
         &self,
-        work: impl FnOnce() -> Result<T> + Send,
-    ) -> Result<T> {
-        self.run_inside(CloneFlags::CLONE_NEWPID, work)
-    }
-
-    fn run_inside<T: Send>(
-        &self,
-        also: CloneFlags,
+        inside: Inside,
         work: impl FnOnce() -> Result<T> + Send,
     ) -> Result<T> {
         thread::scope(|scope| {
             let thread = scope.spawn(|| {
-                self.inner.enter(also)?;
+                self.inner.enter(inside)?;
                 work()
             });
             thread
                 .join()
                 .unwrap_or_else(|payload| panic::resume_unwind(payload))
         })
+    }
+}
+
+/// How much of a host a thread enters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inside {
+    /// Only the network: interfaces of several hosts can be named by their pids outside.
+    Network,
+    /// All but the pid namespace.
+    Threads,
+    /// All; children are born into the pid namespace. Such a thread can make no threads.
+    Children,
+}
+
+impl Inside {
+    fn includes(self, namespace: CloneFlags) -> bool {
+        match self {
+            Self::Network => namespace == CloneFlags::CLONE_NEWNET,
+            Self::Threads => namespace != CloneFlags::CLONE_NEWPID,
+            Self::Children => true,
+        }
     }
 }
 
@@ -243,8 +256,7 @@ struct Inner {
 }
 
 impl Inner {
-    fn boot(name: &str) -> Result<Self> {
-        let dir = TempDir::with_prefix(format!("ballast-lab-{name}-"))?;
+    fn boot(name: &str, dir: PathBuf) -> Result<Self> {
         let mut helper = Command::new(lab_binary()?)
             .args(["init", name])
             .stdin(Stdio::piped())
@@ -279,20 +291,19 @@ impl Inner {
             helper: Mutex::new(helper),
             alive: AtomicBool::new(true),
             namespaces,
-            dir: dir.keep(),
+            dir,
         })
     }
 
-    /// Moves the calling thread into the namespaces; the pid namespace only with `CLONE_NEWPID` in
-    /// `also`, because a thread in it can make no threads any more.
-    fn enter(&self, also: CloneFlags) -> Result<()> {
+    /// Moves the calling thread into the namespaces.
+    fn enter(&self, inside: Inside) -> Result<()> {
         if !self.alive.load(Ordering::Acquire) {
             bail!("{} is powered off", self.name);
         }
         // A mount namespace can only be entered by a thread that shares its root with no other.
         unshare(CloneFlags::CLONE_FS)?;
         for (flag, file) in &self.namespaces {
-            if *flag != CloneFlags::CLONE_NEWPID || also.contains(*flag) {
+            if inside.includes(*flag) {
                 setns(file, *flag).with_context(|| format!("cannot enter {}", self.name))?;
             }
         }
@@ -311,12 +322,10 @@ impl Inner {
         drop(helper.stdin.take());
         // Processes we started in the host are our children: pid 1 lingers until each is waited
         // for, which their owners do. Its interfaces and mounts are gone before that.
-        let gone = wait_for("the host's pid 1 to die", Duration::from_secs(5), || {
+        wait_for("pid 1 to die", Duration::from_secs(5), || {
             init::is_dead(self.pid)
-        });
-        helper.kill().ok();
-        helper.wait()?;
-        gone.with_context(|| self.name.clone())
+        })
+        .with_context(|| self.name.clone())
     }
 }
 
@@ -325,14 +334,18 @@ impl Drop for Inner {
         if let Err(error) = self.kill() {
             eprintln!("cannot power off {}: {error:#}", self.name);
         }
-        if thread::panicking() {
-            eprintln!(
-                "logs and captures of {} are kept in {}",
-                self.name,
-                self.dir.display()
-            );
-        } else if let Err(error) = fs::remove_dir_all(&self.dir) {
-            eprintln!("cannot remove {}: {error}", self.dir.display());
+        // All our children in the host are reaped by now, so pid 1 ends, and with it the helper.
+        let helper = self
+            .helper
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let ended = wait_for("`lab init` to end", Duration::from_secs(5), || {
+            helper.try_wait().ok().flatten().is_some()
+        });
+        if let Err(error) = ended {
+            eprintln!("{}: {error}", self.name);
+            helper.kill().ok();
+            helper.wait().ok();
         }
     }
 }

@@ -1,12 +1,10 @@
-//! Programs of a host: started with their output in a file, stopped within a limit, and shown when a test fails.
+//! Programs of a host: started with their output in a file, stopped within a limit.
 
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -16,9 +14,12 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{netns::Host, wait::wait_for};
+use crate::{
+    netns::{Host, Inside},
+    wait::wait_for,
+};
 
-/// A running program. Dropping it kills it; after a panic the tail of its log is printed.
+/// A running program. Dropping it kills it; its log stays in the host's directory.
 #[derive(Debug)]
 pub struct Process {
     label: String,
@@ -37,7 +38,7 @@ impl Process {
             .stderr(out);
         let program = command.get_program().to_owned();
         let child = host
-            .run_forking(|| Ok(command.spawn()?))
+            .run_in(Inside::Children, || Ok(command.spawn()?))
             .with_context(|| format!("cannot start {}", program.display()))?;
         Ok(Self {
             label: label.to_owned(),
@@ -126,33 +127,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if thread::panicking() {
-            self.show_log();
-        }
         self.child.kill().ok();
         self.child.wait().ok();
-    }
-}
-
-impl Process {
-    fn show_log(&mut self) {
-        let log = self.log();
-        let lines: Vec<_> = log.lines().collect();
-        let tail = lines.len().saturating_sub(LINES_SHOWN);
-        let status = self
-            .try_status()
-            .map_or("running".to_owned(), |s| match s.signal() {
-                Some(signal) => format!("killed by signal {signal}"),
-                None => s.to_string(),
-            });
-        eprintln!(
-            "--- {} on {} ({status}), last lines of its log:",
-            self.label,
-            self.host.name()
-        );
-        for line in &lines[tail..] {
-            eprintln!("    {line}");
-        }
     }
 }
 
@@ -165,5 +141,3 @@ pub fn command<S: AsRef<OsStr>>(
     command.args(args);
     command
 }
-
-const LINES_SHOWN: usize = 60;

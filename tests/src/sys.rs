@@ -17,7 +17,7 @@ use std::{
 ///
 /// # Errors
 /// That of the kernel, e.g. `EPERM`, or `EBUSY` where a program is attached already.
-pub fn attach_xdp_pass(ifindex: u32) -> io::Result<OwnedFd> {
+pub(crate) fn attach_xdp_pass(ifindex: u32) -> io::Result<OwnedFd> {
     let program = load_xdp_pass()?;
     let attr = LinkCreate {
         prog_fd: program.as_raw_fd().cast_unsigned(),
@@ -54,7 +54,7 @@ fn load_xdp_pass() -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// That of the kernel, e.g. a missing `/dev/net/tun`.
-pub fn open_tun(name: &str) -> io::Result<File> {
+pub(crate) fn open_tun(name: &str) -> io::Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)

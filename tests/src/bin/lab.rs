@@ -3,5 +3,5 @@
 use anyhow::Result;
 
 fn main() -> Result<()> {
-    lb_tests::lab::main()
+    lb_tests::lab::cli::main()
 }

@@ -28,7 +28,6 @@ use nix::{
 /// # Errors
 /// When namespaces cannot be made.
 pub fn helper(name: &str) -> Result<()> {
-    set_pdeathsig_unless_orphan()?;
     unshare(CloneFlags::CLONE_NEWPID).context("cannot make a pid namespace")?;
     let mut pid1 = Command::new(env::current_exe()?)
         .args(["pid1", name])
@@ -108,15 +107,6 @@ pub(super) fn is_dead(pid: Pid) -> Result<(), String> {
     }
 }
 
-fn set_pdeathsig_unless_orphan() -> Result<()> {
-    let parent = nix::unistd::getppid();
-    set_pdeathsig(Signal::SIGKILL)?;
-    if nix::unistd::getppid() != parent {
-        bail!("the test ended while its host was booting");
-    }
-    Ok(())
-}
-
 fn own_mounts() -> Result<()> {
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
@@ -140,18 +130,14 @@ fn own_mounts() -> Result<()> {
 /// at once and nothing is sent that a test did not ask for.
 fn quiet_network() -> Result<()> {
     for scope in ["all", "default"] {
-        for (key, value) in [
+        for (family, key) in [
             ("ipv6", "accept_dad"),
             ("ipv6", "accept_ra"),
             ("ipv6", "router_solicitations"),
-        ]
-        .map(|key| (key, "0"))
-        .into_iter()
-        .chain([(("ipv4", "rp_filter"), "0")])
-        {
-            let (family, name) = key;
-            let path = format!("/proc/sys/net/{family}/conf/{scope}/{name}");
-            fs::write(&path, value).with_context(|| path.clone())?;
+            ("ipv4", "rp_filter"),
+        ] {
+            let path = format!("/proc/sys/net/{family}/conf/{scope}/{key}");
+            fs::write(&path, "0").with_context(|| path.clone())?;
         }
     }
     let status = Command::new("ip")
