@@ -1,5 +1,8 @@
 //! The real `ballast` in a host: its configuration, its start until it says READY, its command line.
 
+mod config;
+mod counters;
+
 use std::{
     fs, io,
     net::IpAddr,
@@ -17,6 +20,9 @@ use crate::{
     process::Process,
     wait::wait_for,
 };
+
+pub use config::{Backend, Config, Forwarding, Service};
+pub use counters::{BackendCounters, Counters, from_pinned_maps, from_status};
 
 /// An agent that runs on a host, or ran there and can be started again.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 pub mod cli;
 mod decap;
+mod demo;
 
 use std::{
     fs,
@@ -57,6 +58,13 @@ impl Lab {
         self.dir.path()
     }
 
+    /// Prints the tail of every program's log to stderr.
+    pub fn show_logs(&self) {
+        for log in logs(self.dir()) {
+            show_tail(&log);
+        }
+    }
+
     /// Boots a host.
     ///
     /// # Errors
@@ -74,10 +82,8 @@ struct FailureReport {
 impl Drop for FailureReport {
     fn drop(&mut self) {
         let Some(lab) = self.lab.take() else { return };
+        lab.show_logs();
         let dir = lab.dir.keep();
-        for log in logs(&dir) {
-            show_tail(&log);
-        }
         eprintln!("logs and captures are kept in {}", dir.display());
     }
 }

@@ -13,6 +13,7 @@ pub mod packet;
 pub mod process;
 pub mod realserver;
 pub mod require;
+pub mod site;
 mod sys;
 pub mod topology;
 pub mod wait;

@@ -11,6 +11,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
     panic,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -259,6 +260,7 @@ impl Inner {
     fn boot(name: &str, dir: PathBuf) -> Result<Self> {
         let mut helper = Command::new(lab_binary()?)
             .args(["init", name])
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

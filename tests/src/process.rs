@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -32,7 +33,9 @@ impl Process {
     pub(crate) fn start(host: &Host, label: &str, mut command: Command) -> Result<Self> {
         let log = host.dir().join(format!("{label}.log"));
         let out = File::options().create(true).append(true).open(&log)?;
+        // Ctrl-C at a terminal is for the demo or the test, which then stop what they started.
         command
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out);

@@ -1,11 +1,10 @@
 //! What a test needs of the machine. Something missing is a loud skip, and a failure under `CI=true`.
 
 use std::{
-    collections::BTreeSet,
     env, fs,
     io::{self, Write},
     path::Path,
-    sync::{Mutex, OnceLock, PoisonError},
+    thread,
 };
 
 use nix::unistd::Uid;
@@ -47,7 +46,7 @@ impl Need {
     }
 }
 
-/// Whether all of `needs` is there. If not, says `SKIPPED: …` once, past libtest's capture.
+/// Whether all of `needs` is there. If not, says so, past libtest's capture.
 ///
 /// # Panics
 /// Under `CI=true`, unless the need is one that [`ALLOWED_IN_CI`] lists.
@@ -59,7 +58,7 @@ pub fn have(needs: &[Need]) -> bool {
             continue;
         };
         all = false;
-        say_once(*need, &reason);
+        say(&reason);
         let ci = env::var("CI").is_ok_and(|value| value == "true");
         assert!(
             !ci || ALLOWED_IN_CI.contains(need),
@@ -69,16 +68,13 @@ pub fn have(needs: &[Need]) -> bool {
     all
 }
 
-fn say_once(need: Need, reason: &str) {
-    static SAID: OnceLock<Mutex<BTreeSet<Need>>> = OnceLock::new();
-    let said = SAID.get_or_init(Mutex::default);
-    if said
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(need)
-    {
-        writeln!(io::stderr(), "SKIPPED: {reason}").ok();
-    }
+fn say(reason: &str) {
+    // libtest names a test's thread after the test, unless it runs all on the main one.
+    let line = match thread::current().name() {
+        None | Some("main") => format!("SKIPPED: {reason}\n"),
+        Some(test) => format!("test {test} ... SKIPPED: {reason}\n"),
+    };
+    io::stderr().write_all(line.as_bytes()).ok();
 }
 
 fn in_path(name: &str) -> bool {

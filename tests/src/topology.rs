@@ -168,9 +168,7 @@ impl Network {
             .sh(&format!("ip link set {port} master br0 up"))?;
         self.switch
             .sh(&format!("ethtool -K {port} tx off tso off gso off gro off"))?;
-        let link = self
-            .switch
-            .run(|| Ok(sys::attach_xdp_pass(if_nametoindex(port)?)?))?;
+        let link = self.switch.run(|| attach_xdp_pass(port))?;
         self.links
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -254,6 +252,15 @@ impl Port {
             .sh(&format!("ip link set {} address {text}", self.device))
             .map(drop)
     }
+}
+
+/// Attaches a program called `lab_pass`, which passes every frame, natively to `device` of the calling
+/// thread's network; it stays until the returned link is closed.
+///
+/// # Errors
+/// When there is no such device, or it has a program.
+pub fn attach_xdp_pass(device: &str) -> Result<OwnedFd> {
+    Ok(sys::attach_xdp_pass(if_nametoindex(device)?)?)
 }
 
 /// `02:00:0a:00:00:02`.

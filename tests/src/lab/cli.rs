@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use super::decap;
+use super::{decap, demo};
 use crate::netns::init;
 
 #[derive(Parser)]
@@ -17,6 +17,8 @@ struct Flags {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show Ballast at work: real requests, real web servers, a failure, the counters
+    Demo(demo::Flags),
     /// Hold a host's namespaces until stdin ends (started by the harness)
     #[command(hide = true)]
     Init {
@@ -46,6 +48,7 @@ enum Command {
 /// Those of the command.
 pub fn main() -> Result<()> {
     match Flags::parse().command {
+        Command::Demo(flags) => demo::run(flags),
         Command::Init { name } => init::helper(&name),
         Command::Pid1 { name } => init::pid1(&name),
         Command::Decap { sources, device } => decap::run(&device, &sources),
