@@ -26,7 +26,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use nix::{
     sched::{CloneFlags, setns, unshare},
-    sys::signal::{Signal, kill},
+    sys::signal::{SigSet, Signal, kill},
     unistd::Pid,
 };
 
@@ -308,6 +308,10 @@ impl Inner {
             if inside.includes(*flag) {
                 setns(file, *flag).with_context(|| format!("cannot enter {}", self.name))?;
             }
+        }
+        if inside == Inside::Children {
+            // Programs inherit the mask of the thread that starts them; the demo's blocks SIGTERM.
+            SigSet::all().thread_unblock()?;
         }
         Ok(())
     }

@@ -1,7 +1,13 @@
 //! `lab`: the helpers that run inside the hosts of a lab, and the demo.
 
-use anyhow::Result;
+use std::process::ExitCode;
 
-fn main() -> Result<()> {
-    lb_tests::lab::cli::main()
+fn main() -> ExitCode {
+    match lb_tests::lab::cli::main() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -156,7 +156,7 @@ fn both_counters(site: &Site) -> Result<(ByBackend, ByBackend)> {
     Ok((counters(site)?, pinned))
 }
 
-/// Takes Ctrl-C and SIGTERM from this thread and those it makes; the programs we start get them.
+/// Keeps Ctrl-C and SIGTERM from this thread and those it makes.
 fn block_signals() -> Result<SigSet> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
