@@ -30,7 +30,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{process::Process, wait::wait_for};
+use crate::{process::Process, require, wait::wait_for};
 
 /// A machine of the lab. Clones are the same machine; it is gone when the last one is dropped,
 /// its [`Process`]es included.
@@ -120,6 +120,7 @@ impl Host {
         command
             .args(["--kill-after=1", "30"])
             .args(args)
+            .env("PATH", require::search_path())
             .stdin(Stdio::null());
         self.run_in(Inside::Children, move || Ok(command.output()?))
     }
@@ -260,6 +261,7 @@ impl Inner {
     fn boot(name: &str, dir: PathBuf) -> Result<Self> {
         let mut helper = Command::new(lab_binary()?)
             .args(["init", name])
+            .env("PATH", require::search_path())
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

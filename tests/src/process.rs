@@ -17,6 +17,7 @@ use nix::{
 
 use crate::{
     netns::{Host, Inside},
+    require,
     wait::wait_for,
 };
 
@@ -36,6 +37,7 @@ impl Process {
         // Ctrl-C at a terminal is for the demo or the test, which then stop what they started.
         command
             .process_group(0)
+            .env("PATH", require::search_path())
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out);

@@ -1,7 +1,9 @@
 //! What a test needs of the machine. Something missing is a loud skip, and a failure under `CI=true`.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     io::{self, Write},
     path::Path,
     thread,
@@ -77,14 +79,16 @@ fn say(reason: &str) {
     io::stderr().write_all(line.as_bytes()).ok();
 }
 
+/// `PATH` with the directories that only root's login shell has in it.
+#[must_use]
+pub fn search_path() -> OsString {
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    path
+}
+
 fn in_path(name: &str) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain([
-            Path::new("/usr/sbin").to_owned(),
-            Path::new("/sbin").to_owned(),
-        ])
-        .any(|dir| dir.join(name).is_file())
+    env::split_paths(&search_path()).any(|dir| dir.join(name).is_file())
 }
 
 /// What a CI machine may lack without failing the run.

@@ -25,7 +25,7 @@ use crate::{
     lab::Lab,
     netns::{Host, Inside},
     packet::MacAddr,
-    sys,
+    require, sys,
     wait::wait_for,
 };
 
@@ -156,7 +156,10 @@ impl Network {
             format!("link add {port} mtu {mtu} type veth peer name {device} mtu {mtu} netns {pid}");
         // Inside the switch's network only, where the host's pid means what it means to us.
         let output = self.switch.run_in(Inside::Network, || {
-            Ok(Command::new("ip").args(add.split(' ')).output()?)
+            Ok(Command::new("ip")
+                .args(add.split(' '))
+                .env("PATH", require::search_path())
+                .output()?)
         })?;
         ensure!(
             output.status.success(),
