@@ -51,7 +51,7 @@ impl Need {
 /// Whether all of `needs` is there. If not, says so, past libtest's capture.
 ///
 /// # Panics
-/// Under `CI=true`, unless the need is one that [`ALLOWED_IN_CI`] lists.
+/// Under `CI=true`, unless the need is one that `ALLOWED_IN_CI` lists.
 #[must_use]
 pub fn have(needs: &[Need]) -> bool {
     let mut all = true;
