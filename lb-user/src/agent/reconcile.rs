@@ -10,7 +10,7 @@ use super::{
     hops::{self, Interface},
 };
 use crate::{
-    config::{Config, XdpMode},
+    config::model::{Config, XdpMode},
     dataplane::{
         attach::WantedMode,
         compose::{self, Inputs},

@@ -1,13 +1,13 @@
 //! A new file: either it replaces the whole configuration, or nothing changes.
 
-use std::{path::Path, time::SystemTime};
+use std::time::SystemTime;
 
 use super::{
     backend_addresses,
     desired::{Desired, LastReload},
     hops,
 };
-use crate::config::{self, Config, ConfigChange};
+use crate::config::{self, Diagnostic, Loaded, Severity, diff::ConfigChange};
 
 /// Why a file was not taken over. Every line names what is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -27,14 +27,19 @@ impl ReloadError {
     }
 }
 
-/// Refuses, by name, what has no engine yet.
-pub(super) fn refuse_unsupported(path: &Path, config: &Config) -> Result<(), ReloadError> {
-    let unsupported = config.unsupported();
-    if unsupported.is_empty() {
-        return Ok(());
+/// Refuses, by name, what has no engine yet; warns of what it does without.
+pub(super) fn accept(loaded: &Loaded) -> Result<(), ReloadError> {
+    let unsupported = loaded.unsupported();
+    for warning in loaded.warnings.iter().chain(unsupported.iter().filter(|d| !is_error(d))) {
+        tracing::warn!(message = %warning);
     }
-    let lines = unsupported.iter().map(|what| format!("{}: {what}", path.display()));
-    Err(ReloadError::Refused(lines.collect()))
+    let refused: Vec<String> =
+        unsupported.iter().filter(|d| is_error(d)).map(ToString::to_string).collect();
+    if refused.is_empty() { Ok(()) } else { Err(ReloadError::Refused(refused)) }
+}
+
+fn is_error(diagnostic: &Diagnostic) -> bool {
+    diagnostic.severity == Severity::Error
 }
 
 impl Desired {
@@ -58,10 +63,7 @@ impl Desired {
 
     async fn try_reload(&mut self) -> Result<ConfigChange, ReloadError> {
         let loaded = config::load_and_validate(&self.config_path)?;
-        for warning in &loaded.warnings {
-            tracing::warn!(message = %warning);
-        }
-        refuse_unsupported(&self.config_path, &loaded.config)?;
+        accept(&loaded)?;
         let change = config::diff::diff(&self.config, &loaded.config);
         let mut refused: Vec<String> = change
             .needs_restart()
