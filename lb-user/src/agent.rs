@@ -19,6 +19,7 @@ use crate::{
 
 mod desired;
 mod explain;
+mod foreign;
 mod hops;
 mod permission;
 mod reconcile;
@@ -53,10 +54,7 @@ pub struct RunOptions {
 /// Whatever keeps the agent from starting, or from going on. Nothing is left half attached.
 pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()> {
     let loaded = config::load_and_validate(&config_path)?;
-    for warning in &loaded.warnings {
-        tracing::warn!(message = %warning);
-    }
-    reload::refuse_unsupported(&config_path, &loaded.config)?;
+    reload::accept(&loaded)?;
     permission::check()?;
     std::fs::create_dir_all(&loaded.config.runtime_dir)
         .with_context(|| format!("cannot make `{}`", loaded.config.runtime_dir.display()))?;

@@ -10,6 +10,8 @@ pub mod region;
 
 pub mod attach;
 pub mod bpf;
+pub mod compose;
+pub mod ids;
 pub mod object;
 pub mod pins;
 pub mod stats;

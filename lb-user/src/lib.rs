@@ -6,6 +6,8 @@ pub mod types;
 
 pub mod config;
 
+pub mod ring;
+
 pub mod net;
 
 pub mod dataplane;
@@ -13,3 +15,9 @@ pub mod dataplane;
 pub mod observe;
 
 pub mod control;
+
+pub mod agent;
+
+pub mod logging;
+
+pub mod cli;

@@ -16,6 +16,7 @@ pub mod nexthop;
 mod probe;
 pub mod route;
 pub mod watch;
+mod xdp;
 
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub use self::{
     link::Link,
     nexthop::{NextHop, Unresolved},
     watch::{NetView, Watch},
+    xdp::{XdpAttachment, XdpPlace, xdp_attachment},
 };
 
 /// The number our routes and neighbour entries carry (`proto 176` in `ip route`, `ip neigh`), so
@@ -150,7 +152,11 @@ impl Answer {
                 _ => {}
             }
         }
-        if complete { Ok(answer) } else { Err(RequestError::Closed) }
+        if complete {
+            Ok(answer)
+        } else {
+            Err(RequestError::Closed)
+        }
     }
 }
 

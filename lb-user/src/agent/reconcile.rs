@@ -7,10 +7,11 @@ use anyhow::Context as _;
 
 use super::{
     desired::{Datapath, Desired},
+    foreign,
     hops::{self, Interface},
 };
 use crate::{
-    config::{Config, XdpMode},
+    config::model::{Config, XdpMode},
     dataplane::{
         attach::WantedMode,
         compose::{self, Inputs},
@@ -81,7 +82,10 @@ impl Datapath {
             XdpMode::Native => WantedMode::Native,
             XdpMode::Generic => WantedMode::Generic,
         };
-        let how = self.links.attach(&mut self.bpf, &pairs, mode)?;
+        let how = self
+            .links
+            .attach(&mut self.bpf, &pairs, mode)
+            .map_err(|error| foreign::named(error, interfaces))?;
         self.attached.extend(how);
         let indices: Vec<IfIndex> = interfaces.iter().map(|i| i.index).collect();
         self.links.detach_others(&self.bpf, &indices);

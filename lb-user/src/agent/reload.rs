@@ -1,13 +1,13 @@
 //! A new file: either it replaces the whole configuration, or nothing changes.
 
-use std::{path::Path, time::SystemTime};
+use std::time::SystemTime;
 
 use super::{
     backend_addresses,
     desired::{Desired, LastReload},
     hops,
 };
-use crate::config::{self, Config, ConfigChange};
+use crate::config::{self, ConfigErrors, Diagnostic, Diagnostics, Loaded, Severity, diff::ConfigChange};
 
 /// Why a file was not taken over. Every line names what is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -27,14 +27,21 @@ impl ReloadError {
     }
 }
 
-/// Refuses, by name, what has no engine yet.
-pub(super) fn refuse_unsupported(path: &Path, config: &Config) -> Result<(), ReloadError> {
-    let unsupported = config.unsupported();
-    if unsupported.is_empty() {
+/// Refuses, by name, what has no engine yet; warns of what it does without.
+pub(super) fn accept(loaded: &Loaded) -> Result<(), ConfigErrors> {
+    let unsupported = loaded.unsupported();
+    for warning in loaded.warnings.iter().chain(unsupported.iter().filter(|d| !is_error(d))) {
+        tracing::warn!(message = %warning);
+    }
+    if unsupported.only_warnings() {
         return Ok(());
     }
-    let lines = unsupported.iter().map(|what| format!("{}: {what}", path.display()));
-    Err(ReloadError::Refused(lines.collect()))
+    let refused: Vec<Diagnostic> = unsupported.into_iter().filter(is_error).collect();
+    Err(ConfigErrors::Invalid(Diagnostics::new(refused)))
+}
+
+fn is_error(diagnostic: &Diagnostic) -> bool {
+    diagnostic.severity == Severity::Error
 }
 
 impl Desired {
@@ -46,7 +53,13 @@ impl Desired {
             error: result.as_ref().err().map(ToString::to_string),
         };
         match &result {
-            Ok(change) => tracing::info!(%change, "reloaded"),
+            Ok(change) => tracing::info!(
+                added = change.services.added.len(),
+                removed = change.services.removed.len(),
+                changed = change.services.changed.len(),
+                unchanged = change.services.unchanged.len(),
+                "reloaded",
+            ),
             Err(error) => {
                 for line in error.lines() {
                     tracing::error!(error = line, "the file was not taken over");
@@ -58,13 +71,10 @@ impl Desired {
 
     async fn try_reload(&mut self) -> Result<ConfigChange, ReloadError> {
         let loaded = config::load_and_validate(&self.config_path)?;
-        for warning in &loaded.warnings {
-            tracing::warn!(message = %warning);
-        }
-        refuse_unsupported(&self.config_path, &loaded.config)?;
+        accept(&loaded)?;
         let change = config::diff::diff(&self.config, &loaded.config);
         let mut refused: Vec<String> = change
-            .needs_restart()
+            .needs_restart
             .iter()
             .map(|key| format!("`{key}` cannot change while ballast runs; restart it (forwarding goes on meanwhile)"))
             .collect();

@@ -273,7 +273,10 @@ fn try_mode(
     let id = program
         .attach_to_if_index(index.get(), mode)
         .map_err(|error| match &error {
-            ProgramError::SyscallError(e) if e.io_error.raw_os_error() == Some(libc::EBUSY) => {
+            // EEXIST: one runs in the other mode.
+            ProgramError::SyscallError(e)
+                if matches!(e.io_error.raw_os_error(), Some(libc::EBUSY | libc::EEXIST)) =>
+            {
                 AttachError::Busy(name.clone())
             }
             _ => refused(name, text, &error),

@@ -12,6 +12,7 @@ use aya::{
     maps::{Array, DevMapHash, Map, MapData, MapError, MapInfo, PerCpuArray, PerCpuValues},
     programs::{ProgramError, Xdp},
 };
+use aya_log::EbpfLogger;
 use lb_common::{
     arena::{ROOT, ROOT_FRONT},
     counters::TrafficCounters,
@@ -437,6 +438,20 @@ impl Bpf {
         let paths: Vec<_> = (0..MAPS.len()).map(|index| self.pins.map(index)).collect();
         self.ebpf = load(&paths, self.capacity, build)?;
         Ok(())
+    }
+
+    /// Removes every pin. What is not attached any more is gone with them.
+    pub fn remove_pins(&self) {
+        self.pins.remove_all();
+    }
+
+    /// Where the logging build's records come out.
+    ///
+    /// # Errors
+    ///
+    /// The build is the plain one.
+    pub fn logger(&mut self) -> Result<EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
+        EbpfLogger::init(&mut self.ebpf)
     }
 
     /// The kernel's id of the program and how many instructions the verifier went through.

@@ -21,7 +21,7 @@ use super::{
     image::{BackendImage, BackendInfo, Front, Image, RingImage, ServiceImage},
 };
 use crate::{
-    config::{Backend, Config, Forwarding, Protocol, Service, TunnelSource},
+    config::model::{Backend, Config, Forwarding, Protocol, Service, TunnelSource},
     ring::{Heads, Member, slot_count},
     types::{IfIndex, Mac},
 };

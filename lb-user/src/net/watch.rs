@@ -200,7 +200,10 @@ impl Driver {
             self.note_waiting();
         }
         // A kernel that does not answer must not hold up the agent's end.
-        if timeout(CLOSE_LIMIT, self.upkeep.close(&self.net)).await.is_err() {
+        if timeout(CLOSE_LIMIT, self.upkeep.close(&self.net))
+            .await
+            .is_err()
+        {
             tracing::warn!("neighbour entries of ours stay behind: the kernel did not answer");
         }
         Ok(())
@@ -285,7 +288,10 @@ impl Driver {
                 if error.is_closed() {
                     return Err(WatchError::Closed);
                 }
-                tracing::warn!(error = chain(&error), "cannot read the network's state, trying again");
+                tracing::warn!(
+                    error = chain(&error),
+                    "cannot read the network's state, trying again"
+                );
                 self.dirty.tables = true;
                 self.flush_within(RETRY);
             }
@@ -293,7 +299,9 @@ impl Driver {
         if dirty.targets {
             self.wanted.clone_from(&self.targets.borrow_and_update());
             let wanted = &self.wanted;
-            self.tables.routes.retain(|address, _| wanted.contains(address));
+            self.tables
+                .routes
+                .retain(|address, _| wanted.contains(address));
         }
         let full = dirty.tables || dirty.routes || dirty.targets;
         if full {
@@ -331,7 +339,10 @@ impl Driver {
                     self.tables.routes.insert(address, answer);
                 }
                 Err(error) => {
-                    tracing::warn!(error = chain(&error), "a next hop may be out of date, trying again");
+                    tracing::warn!(
+                        error = chain(&error),
+                        "a next hop may be out of date, trying again"
+                    );
                     failed = true;
                 }
             }
@@ -354,7 +365,10 @@ impl Driver {
         let view = NetView {
             links: tables.links.clone(),
             own_addresses: tables.addresses.values().map(|own| own.address).collect(),
-            next_hops: wanted.iter().map(|to| (*to, tables.next_hop(*to))).collect(),
+            next_hops: wanted
+                .iter()
+                .map(|to| (*to, tables.next_hop(*to)))
+                .collect(),
             upkeep_problem: self.upkeep.problem().cloned(),
         };
         let peers = self
@@ -363,14 +377,19 @@ impl Driver {
             .filter_map(|key| Some((*key, peer(tables, *key)?)))
             .collect();
         self.out.send_if_modified(|old| replace_if_other(old, view));
-        self.peers.send_if_modified(|old| replace_if_other(old, peers));
+        self.peers
+            .send_if_modified(|old| replace_if_other(old, peers));
     }
 
     fn publish(&mut self, neighbours: &BTreeSet<NeighbourKey>) {
         let (tables, behind) = (&self.tables, &self.behind);
         self.out.send_if_modified(|view| {
             let mut modified = false;
-            for to in neighbours.iter().filter_map(|key| behind.get(key)).flatten() {
+            for to in neighbours
+                .iter()
+                .filter_map(|key| behind.get(key))
+                .flatten()
+            {
                 let hop = view.next_hops.entry(*to).or_insert(NextHop::Local);
                 modified |= replace_if_other(hop, tables.next_hop(*to));
             }

@@ -1,11 +1,6 @@
 //! Network namespaces of a test's own: gone with the last descriptor, also after a panic.
 
-use std::{
-    fs::File,
-    os::fd::AsRawFd as _,
-    process::Command,
-    thread,
-};
+use std::{fs::File, os::fd::AsRawFd as _, process::Command, thread};
 
 use nix::sched::{CloneFlags, setns, unshare};
 

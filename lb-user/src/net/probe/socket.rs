@@ -33,7 +33,10 @@ impl ProbeSocket {
         socket.bind(&link_address(interface, family)?)?;
         // SAFETY: the socket owns its descriptor and moves into the `AsyncFd`, of which only shared
         // borrows are taken: it stays open and the same for as long as it is registered.
-        #[expect(unsafe_code, reason = "tokio asks for the promise that the fd stays open")]
+        #[expect(
+            unsafe_code,
+            reason = "tokio asks for the promise that the fd stays open"
+        )]
         let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }
             .map_err(|error| error.into_parts().1)?;
         Ok(Self(socket))
@@ -72,8 +75,7 @@ fn link_address(interface: IfIndex, family: Family) -> io::Result<SockAddr> {
     let too_large = |_| io::Error::from(io::ErrorKind::InvalidInput);
     let protocol = u16::try_from(protocol).map_err(too_large)?;
     let index = i32::try_from(interface.get()).map_err(too_large)?;
-    let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>())
-        .map_err(too_large)?;
+    let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).map_err(too_large)?;
     // SAFETY: the storage is zeroed, aligned and larger than a `sockaddr_ll`, of which every bit
     // pattern is valid; family and length are set to match.
     #[expect(unsafe_code, reason = "socket2 has no packet socket address")]

@@ -1,0 +1,276 @@
+//! Answers to the control socket, `status` above all.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
+
+use lb_common::{backend::ForwardMode, limits::LAYOUT, ring::NOBODY};
+
+use super::desired::{Datapath, Desired, Rates};
+use crate::{
+    config::{self, model::Forwarding},
+    control::{
+        proto::{Reloaded, Reply, Request},
+        server::Pending,
+    },
+    dataplane::{
+        attach::How,
+        compose,
+        image::{BackendId, BackendImage, ServiceId, ServiceImage},
+        stats::{self, Stats, Traffic},
+    },
+    net::{self, NetView, NextHop, XdpPlace},
+    observe::snapshot::{self, BackendState, Snapshot},
+    types::IfIndex,
+};
+
+impl Desired {
+    /// Does what is asked, and says how it went.
+    pub(super) async fn answer(&mut self, pending: Pending) {
+        let reply = match pending.request {
+            Request::Status => Reply::Status(Box::new(self.snapshot())),
+            Request::Reload => match self.reload().await {
+                Ok(change) => Reply::Reloaded(Reloaded {
+                    added: change.services.added.len(),
+                    removed: change.services.removed.len(),
+                    changed: change.services.changed.len(),
+                    unchanged: change.services.unchanged.len(),
+                }),
+                Err(error) => Reply::Refused { errors: error.lines() },
+            },
+            Request::Explain { protocol, source, destination } => {
+                self.explain(protocol, source, destination)
+            }
+            Request::Backend { .. } => {
+                Reply::refused("changing backends at run time is not possible yet")
+            }
+        };
+        // A client that has gone away wants no reply.
+        drop(pending.reply.send(reply));
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let view = self.view.borrow();
+        let figures = self.datapath.as_ref().map(Figures::of);
+        let figures = figures.as_ref();
+        let reload = &self.last_reload;
+        let since = self.started.elapsed().unwrap_or_default();
+        Snapshot {
+            schema_version: snapshot::SCHEMA_VERSION,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            router_id: self.config.router_id.clone().unwrap_or_else(host_name),
+            pid: std::process::id(),
+            uptime_seconds: since.as_secs(),
+            config: snapshot::ConfigState {
+                file: self.config_path.display().to_string(),
+                last_reload: snapshot::Reload {
+                    ok: reload.error.is_none(),
+                    error: reload.error.clone(),
+                    at_unix: unix(reload.at),
+                },
+            },
+            datapath: self.datapath.as_ref().map(|datapath| datapath.state(self.options.trace_packets, &view)),
+            services: self.config.services.iter().map(|s| service(s, figures, &view)).collect(),
+            drops: figures
+                .map(|f| f.now.drops.iter().map(|(r, count)| (r.name().to_owned(), *count)).collect())
+                .unwrap_or_default(),
+            problem: self.trouble.clone(),
+        }
+    }
+}
+
+impl Datapath {
+    fn state(&self, trace: bool, view: &NetView) -> snapshot::Datapath {
+        let (used, total) = self.bpf.ring_memory();
+        let interfaces = self.attached.iter().map(|(index, how)| {
+            let (mode, reason) = mode(*index, how);
+            snapshot::Interface {
+                name: interface_name(view, *index),
+                ifindex: index.get(),
+                mode: mode.map(str::to_owned),
+                reason,
+            }
+        });
+        snapshot::Datapath {
+            interfaces: interfaces.collect(),
+            layout: LAYOUT,
+            program_id: self.bpf.program_info().map(|(id, _)| id),
+            trace,
+            ring_memory: snapshot::Memory { used: used.into(), total: total.into() },
+        }
+    }
+}
+
+/// Mode of an attachment, and why it is that.
+fn mode(index: IfIndex, how: &How) -> (Option<&'static str>, Option<String>) {
+    match how {
+        How::Native => (Some("native"), None),
+        How::Generic(reason) => (Some("generic"), Some(reason.clone())),
+        How::TakenOver => {
+            let place = net::xdp_attachment(index).ok().flatten().map(|found| found.place);
+            let mode = match place {
+                Some(XdpPlace::Native) => Some("native"),
+                Some(XdpPlace::Generic) => Some("generic"),
+                Some(XdpPlace::Other) | None => None,
+            };
+            (mode, Some("as the run before left it".to_owned()))
+        }
+    }
+}
+
+/// What the data plane says, arranged to be looked up.
+struct Figures<'a> {
+    services: HashMap<lb_common::flow::ServiceKey, (ServiceId, &'a ServiceImage)>,
+    backends: HashMap<(ServiceId, IpAddr, u16), (BackendId, &'a BackendImage)>,
+    now: Stats,
+    rates: &'a Rates,
+}
+
+impl<'a> Figures<'a> {
+    fn of(datapath: &'a Datapath) -> Self {
+        let image = datapath.bpf.applied();
+        let services = image.services.iter();
+        let backends = image.backends.iter();
+        Self {
+            services: services.map(|(id, service)| (service.key, (*id, service))).collect(),
+            backends: backends
+                .map(|(id, b)| ((b.info.service_id, b.info.address, b.info.port), (*id, b)))
+                .collect(),
+            now: stats::read(&datapath.bpf),
+            rates: &datapath.rates,
+        }
+    }
+
+    fn traffic(&self, of: impl Fn(&Stats) -> Option<&Traffic>) -> snapshot::Traffic {
+        let total = of(&self.now).copied().unwrap_or_default();
+        let (before_at, before) = &self.rates.before;
+        let (now_at, now) = &self.rates.now;
+        let packets = |stats| of(stats).map_or(0, |traffic| traffic.packets);
+        // Saturating: an index that was given anew starts from zero.
+        let more = packets(now).saturating_sub(packets(before));
+        snapshot::Traffic {
+            packets: total.packets,
+            bytes: total.bytes,
+            new_flows: total.new_flows,
+            packets_per_second: per_second(more, now_at.duration_since(*before_at)),
+        }
+    }
+}
+
+/// To a tenth; 0 before the first second is over.
+fn per_second(count: u64, time: Duration) -> f64 {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let tenths = count.saturating_mul(10_000).checked_div(millis).unwrap_or(0);
+    // Exact: no link carries 2^32 packets in a tenth of a second.
+    f64::from(u32::try_from(tenths).unwrap_or(u32::MAX)) / 10.0
+}
+
+fn service(
+    service: &config::model::Service,
+    figures: Option<&Figures<'_>>,
+    view: &NetView,
+) -> snapshot::Service {
+    let key = compose::service_key(service);
+    let known = figures.and_then(|f| f.services.get(&key).map(|(id, image)| (f, *id, *image)));
+    let mut slots: HashMap<BackendId, u32> = HashMap::new();
+    if let Some((_, _, image)) = known {
+        for owner in image.ring.owners.iter().filter(|owner| **owner != NOBODY) {
+            if let Some(id) = image.ring.locals.get(usize::from(*owner)) {
+                *slots.entry(*id).or_default() += 1;
+            }
+        }
+    }
+    let backends = service.backends.iter().map(|backend| {
+        let found = known.and_then(|(figures, id, _)| {
+            let key = (id, backend.address, backend.port.get());
+            figures.backends.get(&key).map(|(id, image)| (figures, *id, *image))
+        });
+        let (state, reason) = state(backend, found.map(|(_, _, image)| image), view);
+        snapshot::Backend {
+            name: backend.name.to_string(),
+            address: backend.address,
+            port: backend.port.get(),
+            weight: backend.weight.get(),
+            forwarding: backend.forwarding.to_string(),
+            state,
+            reason,
+            next_hop: next_hop(backend.address, view),
+            slots: found.and_then(|(_, id, _)| slots.get(&id).copied()).unwrap_or(0),
+            traffic: found
+                .map(|(figures, id, _)| figures.traffic(|stats| stats.backends.get(&id)))
+                .unwrap_or_default(),
+        }
+    });
+    snapshot::Service {
+        name: service.name.to_string(),
+        address: service.address,
+        port: service.port.get(),
+        protocol: service.protocol.to_string(),
+        forwarding: service.forwarding.to_string(),
+        scheduler: service.scheduler.to_string(),
+        ring_slots: known
+            .and_then(|(_, _, image)| u32::try_from(image.ring.owners.len()).ok())
+            .unwrap_or(0),
+        traffic: known
+            .map(|(figures, id, _)| figures.traffic(|stats| stats.services.get(&id)))
+            .unwrap_or_default(),
+        backends: backends.collect(),
+    }
+}
+
+/// Whether a backend gets packets, by what the data plane has of it; why not, by what the network
+/// says.
+fn state(
+    backend: &config::model::Backend,
+    image: Option<&BackendImage>,
+    view: &NetView,
+) -> (BackendState, Option<String>) {
+    let mode = image.and_then(|image| ForwardMode::from_byte(image.entry.mode));
+    match mode {
+        None | Some(ForwardMode::Unresolved) => {
+            let reason = match view.next_hops.get(&backend.address) {
+                Some(NextHop::Unresolved { reason }) => reason.to_string(),
+                None => "not looked up yet".to_owned(),
+                Some(NextHop::Resolved { source: None, .. }) if backend.forwarding == Forwarding::Tunnel => {
+                    "this host has no address of its family to send the tunnel from; give it one, or set \
+                     `datapath.tunnel_source`"
+                        .to_owned()
+                }
+                Some(_) => "not in the data plane yet".to_owned(),
+            };
+            (BackendState::Unresolved, Some(reason))
+        }
+        Some(_) if backend.weight.get() == 0 => {
+            (BackendState::NoNewFlows, Some("its weight is 0".to_owned()))
+        }
+        Some(ForwardMode::Local) => {
+            (BackendState::Local, Some("its address is this host's".to_owned()))
+        }
+        Some(_) => (BackendState::Up, None),
+    }
+}
+
+fn next_hop(address: IpAddr, view: &NetView) -> Option<snapshot::NextHop> {
+    match view.next_hops.get(&address)? {
+        NextHop::Resolved { mac, interface, .. } => Some(snapshot::NextHop {
+            mac: mac.to_string(),
+            interface: interface_name(view, *interface),
+        }),
+        _ => None,
+    }
+}
+
+fn interface_name(view: &NetView, index: IfIndex) -> String {
+    view.links.get(&index).map_or_else(|| format!("#{index}"), |link| link.name.to_string())
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+}
+
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}

@@ -1,0 +1,127 @@
+//! Commands and their flags.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    control::proto::{BackendChange, Protocol, Request},
+    logging::Format,
+};
+
+/// A layer-4 load balancer on XDP.
+#[derive(Debug, Parser)]
+#[command(name = "ballast", version)]
+pub(super) struct Args {
+    /// The configuration file.
+    #[arg(short, long, global = true, value_name = "FILE", default_value = "/etc/ballast/ballast.yaml")]
+    pub(super) config: PathBuf,
+    /// The running agent's socket [default: ballast.sock in the configuration's runtime_dir]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the agent in the foreground
+    Run(Run),
+    /// Check the configuration; touch nothing
+    Check(Check),
+    /// Make the running agent read its configuration again
+    Reload,
+    /// Show what the running agent does
+    Status,
+    /// Say which backend a flow gets, and why
+    Explain(Explain),
+    /// Change a backend at run time
+    #[command(subcommand)]
+    Backend(Backend),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    /// Load the build of the XDP program that logs packets
+    #[arg(long)]
+    pub(super) trace_packets: bool,
+    /// Leave XDP forwarding after the stop
+    #[arg(long)]
+    pub(super) keep_datapath: bool,
+    /// Log to standard error like this [default: to the journal under systemd, else text]
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) log_format: Option<Format>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    /// Warnings are failures, too
+    #[arg(long)]
+    pub(super) strict: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Explain {
+    /// Transport protocol
+    #[arg(long, value_name = "PROTO")]
+    proto: Protocol,
+    /// The client
+    #[arg(long, value_name = "IP:PORT")]
+    src: SocketAddr,
+    /// The service's address
+    #[arg(long, value_name = "IP:PORT")]
+    dst: SocketAddr,
+}
+
+/// Which backend.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// Name of its service
+    service: String,
+    /// Its name
+    backend: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Backend {
+    /// No new flows; present ones stay
+    Drain(Which),
+    /// Back to what the configuration says
+    Enable(Which),
+    /// No packets
+    Disable(Which),
+    /// Another weight
+    Weight {
+        #[command(flatten)]
+        which: Which,
+        /// 0 to 65535
+        weight: u16,
+    },
+}
+
+impl Command {
+    /// What to ask the running agent; `None` for commands that ask nobody.
+    pub(super) fn request(&self) -> Option<Request> {
+        Some(match self {
+            Self::Run(_) | Self::Check(_) => return None,
+            Self::Reload => Request::Reload,
+            Self::Status => Request::Status,
+            Self::Explain(Explain { proto, src, dst }) => {
+                Request::Explain { protocol: *proto, source: *src, destination: *dst }
+            }
+            Self::Backend(backend) => {
+                let (which, change) = match backend {
+                    Backend::Drain(which) => (which, BackendChange::Drain),
+                    Backend::Enable(which) => (which, BackendChange::Enable),
+                    Backend::Disable(which) => (which, BackendChange::Disable),
+                    Backend::Weight { which, weight } => (which, BackendChange::Weight(*weight)),
+                };
+                let Which { service, backend } = which;
+                Request::Backend { service: service.clone(), backend: backend.clone(), change }
+            }
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! From an error to what is printed and what the process ends with.
+//!
+//! 0 done · 1 invalid configuration, failed start, refused by the agent · 2 wrong usage (clap's) ·
+//! 3 file unreadable · 4 not permitted · 5 agent not running.
+
+use crate::{agent::NotPermitted, config::ConfigErrors, control::client::AskError};
+
+/// The command failed, and what is to be said is in these lines.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub(super) struct Refused(pub(super) Vec<String>);
+
+/// Prints an error: lines that name their place as they are, others with our name before them.
+pub(super) fn report(error: &anyhow::Error) {
+    let as_it_is = error.is::<Refused>()
+        || matches!(error.downcast_ref(), Some(ConfigErrors::Invalid(_)));
+    if as_it_is {
+        eprintln!("{error}");
+    } else {
+        eprintln!("ballast: {error:#}");
+    }
+}
+
+/// The process's exit code.
+pub(super) fn code(error: &anyhow::Error) -> u8 {
+    for cause in error.chain() {
+        if cause.is::<NotPermitted>() {
+            return NOT_PERMITTED;
+        }
+        if let Some(config) = cause.downcast_ref::<ConfigErrors>() {
+            return config.exit_code();
+        }
+        match cause.downcast_ref() {
+            Some(AskError::NotRunning(_)) => return NOT_RUNNING,
+            Some(AskError::NotPermitted(_)) => return NOT_PERMITTED,
+            _ => {}
+        }
+    }
+    FAILED
+}
+
+const FAILED: u8 = 1;
+const NOT_PERMITTED: u8 = 4;
+const NOT_RUNNING: u8 = 5;
