@@ -2,5 +2,5 @@
 //!
 //! Rooms, lowest first; a room imports only rooms above it in this list.
 
-pub mod types;
 pub mod config;
+pub mod types;
