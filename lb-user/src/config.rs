@@ -52,7 +52,7 @@ impl Loaded {
     /// does not have it, the place is that of the innermost part of the path that it does have.
     #[must_use]
     pub fn diagnostic(&self, path: &str, severity: Severity, message: &str) -> Diagnostic {
-        let Pos { line, column } = self.tree.find(path).0.at;
+        let Pos { line, column } = self.tree.find(path).0;
         Diagnostic {
             file: self.file.as_str().into(),
             line,
@@ -96,9 +96,12 @@ pub fn validate_str(file_name: &str, text: &str) -> Result<Loaded, ConfigErrors>
     let failed = cx.has_errors();
     let diagnostics = Diagnostics::new(cx.into_diagnostics());
     match checked {
-        Some((config, tree)) if !failed => {
-            Ok(Loaded { config, warnings: diagnostics, file: file_name.to_owned(), tree })
-        }
+        Some((config, tree)) if !failed => Ok(Loaded {
+            config,
+            warnings: diagnostics,
+            file: file_name.to_owned(),
+            tree,
+        }),
         _ => Err(ConfigErrors::Invalid(diagnostics)),
     }
 }

@@ -53,7 +53,11 @@ impl Service {
     /// What identifies the service to the data plane.
     #[must_use]
     pub fn key(&self) -> ServiceKey {
-        ServiceKey { address: self.address, port: self.port, protocol: self.protocol }
+        ServiceKey {
+            address: self.address,
+            port: self.port,
+            protocol: self.protocol,
+        }
     }
 }
 
@@ -90,6 +94,32 @@ pub struct Backend {
     pub forwarding: Forwarding,
     /// How it is checked, the service's defaults already applied.
     pub health_check: HealthCheck,
+}
+
+impl Backend {
+    /// What identifies the backend within its service.
+    #[must_use]
+    pub fn key(&self) -> BackendKey {
+        BackendKey {
+            address: self.address,
+            port: self.port,
+        }
+    }
+}
+
+/// What identifies a backend within its service: never its name, nor its place in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackendKey {
+    /// The backend's address.
+    pub address: IpAddr,
+    /// The backend's port, in host byte order.
+    pub port: NonZeroU16,
+}
+
+impl fmt::Display for BackendKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        std::net::SocketAddr::new(self.address, self.port.get()).fmt(f)
+    }
 }
 
 /// The server that answers while a service is below quorum. It is reached by the service's own forwarding.
