@@ -96,9 +96,12 @@ pub fn validate_str(file_name: &str, text: &str) -> Result<Loaded, ConfigErrors>
     let failed = cx.has_errors();
     let diagnostics = Diagnostics::new(cx.into_diagnostics());
     match checked {
-        Some((config, tree)) if !failed => {
-            Ok(Loaded { config, warnings: diagnostics, file: file_name.to_owned(), tree })
-        }
+        Some((config, tree)) if !failed => Ok(Loaded {
+            config,
+            warnings: diagnostics,
+            file: file_name.to_owned(),
+            tree,
+        }),
         _ => Err(ConfigErrors::Invalid(diagnostics)),
     }
 }

@@ -189,7 +189,10 @@ impl fmt::Display for Weight {
 
 /// Why a string is no name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a name (1 to {} bytes, no white space or control characters)", NAME_MAX)]
+#[error(
+    "not a name (1 to {} bytes, no white space or control characters)",
+    NAME_MAX
+)]
 pub struct NameError;
 
 /// The longest name, in bytes: with its NUL it fits a 64-byte field of the maps people read.
@@ -267,7 +270,10 @@ impl Vip {
     /// The address alone: /32 or /128.
     #[must_use]
     pub fn host(addr: IpAddr) -> Self {
-        Self { addr, prefix: Self::full_prefix(addr) }
+        Self {
+            addr,
+            prefix: Self::full_prefix(addr),
+        }
     }
 
     /// The address.

@@ -31,5 +31,11 @@ pub(super) const YAML_REPLAYED_EVENTS: usize = 1_000_000;
 pub(super) const YAML_DEPTH: usize = 32;
 
 const _: () = assert!(SERVICES <= BACKENDS);
-const _: () = assert!(BACKENDS * 16 <= YAML_EVENTS, "a full set of backends with four keys each must fit");
-const _: () = assert!(RING_MEMORY_MAX >= RING_SLOTS as u64 * 4, "the largest ring must fit");
+const _: () = assert!(
+    BACKENDS * 16 <= YAML_EVENTS,
+    "a full set of backends with four keys each must fit"
+);
+const _: () = assert!(
+    RING_MEMORY_MAX >= RING_SLOTS as u64 * 4,
+    "the largest ring must fit"
+);

@@ -13,7 +13,9 @@ use std::{
     path::Path,
 };
 
-use serde_saphyr::{DuplicateKeyPolicy, Error, MergeKeyPolicy, NonFiniteFloatPolicy, Options, Spanned};
+use serde_saphyr::{
+    DuplicateKeyPolicy, Error, MergeKeyPolicy, NonFiniteFloatPolicy, Options, Spanned,
+};
 
 use self::raw::Raw;
 use super::{ConfigErrors, Diagnostics, Pos, limits, tree::Node, walk::Cx};
@@ -23,7 +25,10 @@ use super::{ConfigErrors, Diagnostics, Pos, limits, tree::Node, walk::Cx};
 /// # Errors
 /// Unreadable, or not text, or too large.
 pub(super) fn read(path: &Path) -> Result<String, ConfigErrors> {
-    let unreadable = |source| ConfigErrors::Unreadable { file: path.to_owned(), source };
+    let unreadable = |source| ConfigErrors::Unreadable {
+        file: path.to_owned(),
+        source,
+    };
     let file = File::open(path).map_err(unreadable)?;
     let meta = file.metadata().map_err(unreadable)?;
     if meta.is_dir() {
@@ -34,13 +39,20 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigErrors> {
     }
     let mut bytes = Vec::new();
     // One byte more than allowed tells a pipe, or a file that grows, from one that just fits.
-    file.take(limits::FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(limits::FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     if bytes.len() as u64 > limits::FILE_BYTES {
         return Err(invalid(path, Pos::START, too_large()));
     }
     String::from_utf8(bytes).map_err(|error| {
-        let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
-        invalid(path, end_of(&good), "not UTF-8 text, save the file as UTF-8".to_owned())
+        let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()])
+            .into_owned();
+        invalid(
+            path,
+            end_of(&good),
+            "not UTF-8 text, save the file as UTF-8".to_owned(),
+        )
     })
 }
 
@@ -98,11 +110,19 @@ fn explain(error: &Error) -> (Option<Pos>, String) {
         | Error::AliasReplayStackDepthExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. } => budget(error),
         Error::AliasError { error, .. } => explain(error).1,
-        Error::MultipleDocuments { .. } => "a second document, only one is allowed: remove this and what follows".to_owned(),
+        Error::MultipleDocuments { .. } => {
+            "a second document, only one is allowed: remove this and what follows".to_owned()
+        }
         Error::Eof { .. } => "the file is empty".to_owned(),
-        Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias inside of what it stands for".to_owned(),
-        Error::UnknownAnchor { .. } => "an alias of an anchor that is not defined before it".to_owned(),
-        Error::UnsupportedTag { tag, .. } => format!("the tag `{tag}` has no meaning here, remove it"),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            "an alias inside of what it stands for".to_owned()
+        }
+        Error::UnknownAnchor { .. } => {
+            "an alias of an anchor that is not defined before it".to_owned()
+        }
+        Error::UnsupportedTag { tag, .. } => {
+            format!("the tag `{tag}` has no meaning here, remove it")
+        }
         Error::ExternalMessage { msg, .. } | Error::Message { msg, .. } => not_yaml(msg),
         other => not_yaml(strip_position(&other.to_string())),
     };
@@ -112,12 +132,16 @@ fn explain(error: &Error) -> (Option<Pos>, String) {
 fn budget(error: &Error) -> String {
     let depth = matches!(
         error.without_snippet(),
-        Error::Budget { breach: serde_saphyr::budget::BudgetBreach::Depth { .. }, .. }
+        Error::Budget {
+            breach: serde_saphyr::budget::BudgetBreach::Depth { .. },
+            ..
+        }
     );
     if depth {
         format!("nested deeper than {} levels", limits::YAML_DEPTH)
     } else {
-        "too much: the document, with its aliases expanded, is beyond any real configuration".to_owned()
+        "too much: the document, with its aliases expanded, is beyond any real configuration"
+            .to_owned()
     }
 }
 
@@ -126,8 +150,16 @@ fn too_large() -> String {
 }
 
 fn not_yaml(reason: &str) -> String {
-    let reason = reason.lines().next().unwrap_or_default().trim_end_matches('.');
-    let remedy = if reason.contains("tab") { ": indent with spaces" } else { "" };
+    let reason = reason
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches('.');
+    let remedy = if reason.contains("tab") {
+        ": indent with spaces"
+    } else {
+        ""
+    };
     format!("not YAML: {reason}{remedy}")
 }
 
@@ -146,5 +178,8 @@ fn invalid(path: &Path, at: Pos, message: String) -> ConfigErrors {
 fn end_of(text: &str) -> Pos {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let last = text.rsplit('\n').next().unwrap_or_default();
-    Pos { line: count(text.matches('\n').count() + 1), column: count(last.chars().count() + 1) }
+    Pos {
+        line: count(text.matches('\n').count() + 1),
+        column: count(last.chars().count() + 1),
+    }
 }

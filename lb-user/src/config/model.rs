@@ -18,16 +18,17 @@ pub use self::{
     datapath::{Datapath, Engine, TunnelSource, XdpMode},
     extras::{Alerts, IpvsSync, Observability, Smtp},
     health::{
-        Check, DnsProbe, DnsType, HealthCheck, HttpPath, HttpProbe, OnFailure, Payload, Probe, ScriptProbe, UdpProbe,
+        Check, DnsProbe, DnsType, HealthCheck, HttpPath, HttpProbe, OnFailure, Payload, Probe,
+        ScriptProbe, UdpProbe,
     },
     service::{
-        Backend, Fallback, Forwarding, NatOptions, Persistence, Protocol, Quorum, Scheduler, Service, ServiceKey,
-        Timeouts,
+        Backend, Fallback, Forwarding, NatOptions, Persistence, Protocol, Quorum, Scheduler,
+        Service, ServiceKey, Timeouts,
     },
     vrrp::{
-        Checksum, Family, Garp, InitialState, Notify, Password, RouteTarget, Script, SyncGroup, Track,
-        TrackedFile, TrackedInterface, TrackedProcess, TrackedScript, TrackedService, TrackWeight, Unicast,
-        VirtualAddress, VirtualRoute, VrrpInstance, VrrpVersion,
+        Checksum, Family, Garp, InitialState, Notify, Password, RouteTarget, Script, SyncGroup,
+        Track, TrackWeight, TrackedFile, TrackedInterface, TrackedProcess, TrackedScript,
+        TrackedService, Unicast, VirtualAddress, VirtualRoute, VrrpInstance, VrrpVersion,
     },
     words::Word,
 };

@@ -55,7 +55,10 @@ const FOREIGN: &[(&str, &str)] = &[
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase().replace('-', "_");
     let known: Vec<&str> = known.into_iter().collect();
-    let foreign = FOREIGN.iter().find(|(theirs, _)| *theirs == word).map(|(_, ours)| *ours);
+    let foreign = FOREIGN
+        .iter()
+        .find(|(theirs, _)| *theirs == word)
+        .map(|(_, ours)| *ours);
     if let Some(ours) = known.iter().find(|k| Some(**k) == foreign) {
         return Some(ours);
     }
@@ -74,5 +77,7 @@ pub(super) fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> 
     if word.len() > 128 {
         return String::new();
     }
-    nearest(word, known).map(|k| format!(", did you mean `{k}`?")).unwrap_or_default()
+    nearest(word, known)
+        .map(|k| format!(", did you mean `{k}`?"))
+        .unwrap_or_default()
 }

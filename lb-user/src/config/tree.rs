@@ -15,7 +15,10 @@ pub(crate) enum Value {
     /// Nothing, `~` or `null`.
     Null,
     /// A word, number or quoted string: `text` is what stands in the file, without quotes.
-    Scalar { text: String, kind: Kind },
+    Scalar {
+        text: String,
+        kind: Kind,
+    },
     List(Vec<Node>),
     Map(Vec<Entry>),
 }
@@ -42,8 +45,12 @@ impl Node {
         let mut node = self;
         for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
             let next = match (&node.value, step.strip_suffix(']')) {
-                (Value::List(items), Some(index)) => index.parse().ok().and_then(|i: usize| items.get(i)),
-                (Value::Map(entries), None) => entries.iter().find(|e| e.key == step).map(|e| &e.node),
+                (Value::List(items), Some(index)) => {
+                    index.parse().ok().and_then(|i: usize| items.get(i))
+                }
+                (Value::Map(entries), None) => {
+                    entries.iter().find(|e| e.key == step).map(|e| &e.node)
+                }
                 _ => None,
             };
             match next {
@@ -58,9 +65,15 @@ impl Node {
     pub(crate) fn what(&self) -> &'static str {
         match &self.value {
             Value::Null => "nothing",
-            Value::Scalar { kind: Kind::Bool, .. } => "true or false",
-            Value::Scalar { kind: Kind::Number, .. } => "a number",
-            Value::Scalar { kind: Kind::Text, .. } => "text",
+            Value::Scalar {
+                kind: Kind::Bool, ..
+            } => "true or false",
+            Value::Scalar {
+                kind: Kind::Number, ..
+            } => "a number",
+            Value::Scalar {
+                kind: Kind::Text, ..
+            } => "text",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
         }

@@ -26,7 +26,10 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     if !parts.is_multiple_of(divisor) {
         return None;
     }
-    digits(whole)?.checked_mul(nanos)?.checked_add(parts / divisor).map(Duration::from_nanos)
+    digits(whole)?
+        .checked_mul(nanos)?
+        .checked_add(parts / divisor)
+        .map(Duration::from_nanos)
 }
 
 /// `256MiB`, `64KiB`, `1GiB` or plain bytes. `None`: it is not one.
@@ -48,12 +51,21 @@ pub(super) fn size(text: &str) -> Option<u64> {
 /// A duration as [`duration`] reads it, in the largest unit that is exact.
 pub(super) fn show_duration(d: Duration) -> String {
     let nanos = d.as_nanos();
-    for (unit, scale) in [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000)] {
+    for (unit, scale) in [
+        ("h", 3_600_000_000_000),
+        ("m", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+    ] {
         if nanos >= scale && nanos.is_multiple_of(scale) {
             return format!("{}{unit}", nanos / scale);
         }
     }
-    if d.is_zero() { "0s".to_owned() } else { format!("{}s", d.as_secs_f64()) }
+    if d.is_zero() {
+        "0s".to_owned()
+    } else {
+        format!("{}s", d.as_secs_f64())
+    }
 }
 
 /// A size as [`size`] reads it, in the largest unit that is exact.

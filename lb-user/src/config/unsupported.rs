@@ -24,24 +24,93 @@ enum Rule {
 type Line = (&'static str, Severity, &'static str, Rule);
 
 const TABLE: &[Line] = &[
-    ("vrrp_instances", Severity::Error, "VRRP does not run yet", Rule::Section(|c| !c.vrrp_instances.is_empty())),
-    ("vrrp_sync_groups", Severity::Error, "VRRP does not run yet", Rule::Section(|c| !c.vrrp_sync_groups.is_empty())),
-    ("scripts", Severity::Error, "tracking scripts do not run yet", Rule::Section(|c| !c.scripts.is_empty())),
-    ("datapath.engine", Severity::Error, "IPVS cannot be used yet, use `auto` or `xdp`", Rule::Section(|c| c.datapath.engine == Engine::Ipvs)),
-    ("datapath.manage_sysctls", Severity::Error, "sysctls cannot be managed yet", Rule::Section(|c| c.datapath.manage_sysctls)),
-    ("alerts", Severity::Error, "alerts are not sent yet", Rule::Section(|c| c.alerts != Default::default())),
-    ("ipvs", Severity::Error, "IPVS cannot be used yet", Rule::Section(|c| c.ipvs_sync.is_some())),
-    ("observability", Severity::Error, "there is no listener for metrics yet", Rule::Section(|c| c.observability.is_some())),
-    ("forwarding", Severity::Error, "nat does not work yet, use `direct_routing` or `tunnel`", Rule::Service(|s| s.forwarding == Forwarding::Nat)),
-    ("scheduler", Severity::Error, "only maglev works yet", Rule::Service(|s| s.scheduler != Scheduler::Maglev)),
-    ("persistence", Severity::Error, "persistence does not work yet", Rule::Service(|s| s.persistence.is_some())),
-    ("quorum", Severity::Error, "a quorum needs health checks, which do not run yet", Rule::Service(has_quorum)),
-    ("fallback", Severity::Error, "a fallback needs health checks, which do not run yet", Rule::Service(|s| s.fallback.is_some())),
+    (
+        "vrrp_instances",
+        Severity::Error,
+        "VRRP does not run yet",
+        Rule::Section(|c| !c.vrrp_instances.is_empty()),
+    ),
+    (
+        "vrrp_sync_groups",
+        Severity::Error,
+        "VRRP does not run yet",
+        Rule::Section(|c| !c.vrrp_sync_groups.is_empty()),
+    ),
+    (
+        "scripts",
+        Severity::Error,
+        "tracking scripts do not run yet",
+        Rule::Section(|c| !c.scripts.is_empty()),
+    ),
+    (
+        "datapath.engine",
+        Severity::Error,
+        "IPVS cannot be used yet, use `auto` or `xdp`",
+        Rule::Section(|c| c.datapath.engine == Engine::Ipvs),
+    ),
+    (
+        "datapath.manage_sysctls",
+        Severity::Error,
+        "sysctls cannot be managed yet",
+        Rule::Section(|c| c.datapath.manage_sysctls),
+    ),
+    (
+        "alerts",
+        Severity::Error,
+        "alerts are not sent yet",
+        Rule::Section(|c| c.alerts != Default::default()),
+    ),
+    (
+        "ipvs",
+        Severity::Error,
+        "IPVS cannot be used yet",
+        Rule::Section(|c| c.ipvs_sync.is_some()),
+    ),
+    (
+        "observability",
+        Severity::Error,
+        "there is no listener for metrics yet",
+        Rule::Section(|c| c.observability.is_some()),
+    ),
+    (
+        "forwarding",
+        Severity::Error,
+        "nat does not work yet, use `direct_routing` or `tunnel`",
+        Rule::Service(|s| s.forwarding == Forwarding::Nat),
+    ),
+    (
+        "scheduler",
+        Severity::Error,
+        "only maglev works yet",
+        Rule::Service(|s| s.scheduler != Scheduler::Maglev),
+    ),
+    (
+        "persistence",
+        Severity::Error,
+        "persistence does not work yet",
+        Rule::Service(|s| s.persistence.is_some()),
+    ),
+    (
+        "quorum",
+        Severity::Error,
+        "a quorum needs health checks, which do not run yet",
+        Rule::Service(has_quorum),
+    ),
+    (
+        "fallback",
+        Severity::Error,
+        "a fallback needs health checks, which do not run yet",
+        Rule::Service(|s| s.fallback.is_some()),
+    ),
     (
         "health_check",
         Severity::Warning,
         "health checks do not run yet, all backends count as up (`health_check: none` says so)",
-        Rule::Service(|s| s.backends.iter().any(|b| matches!(b.health_check, HealthCheck::Default(_)))),
+        Rule::Service(|s| {
+            s.backends
+                .iter()
+                .any(|b| matches!(b.health_check, HealthCheck::Default(_)))
+        }),
     ),
     (
         "health_check",
@@ -75,15 +144,30 @@ pub(super) fn of(loaded: &Loaded) -> Diagnostics {
                 }
             }
             Rule::Service(applies) => {
-                for (s, _) in loaded.config.services.iter().enumerate().filter(|(_, s)| applies(s)) {
+                for (s, _) in loaded
+                    .config
+                    .services
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, s)| applies(s))
+                {
                     add(&format!("services[{s}].{path}"));
                 }
             }
             Rule::Backend(applies) => {
                 for (s, service) in loaded.config.services.iter().enumerate() {
-                    for (b, _) in service.backends.iter().enumerate().filter(|(_, b)| applies(b)) {
+                    for (b, _) in service
+                        .backends
+                        .iter()
+                        .enumerate()
+                        .filter(|(_, b)| applies(b))
+                    {
                         let own = format!("services[{s}].backends[{b}].{path}");
-                        let path = if loaded.says(&own) { own } else { format!("services[{s}].{path}") };
+                        let path = if loaded.says(&own) {
+                            own
+                        } else {
+                            format!("services[{s}].{path}")
+                        };
                         add(&path);
                     }
                 }

@@ -10,11 +10,11 @@ mod extras;
 mod health;
 mod names;
 mod services;
+#[cfg(test)]
+mod tests;
 mod track;
 mod virtuals;
 mod vrrp;
-#[cfg(test)]
-mod tests;
 
 use std::{collections::HashSet, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -28,32 +28,60 @@ use super::{
 /// The meaning of a document. `None` only after an error; after an error, what is returned is to be thrown away.
 pub(super) fn config(cx: &mut Cx, tree: &Node) -> Option<Config> {
     if empty(tree) {
-        cx.error(tree.at, "", "the file is empty, expected at least `services` or `vrrp_instances`");
+        cx.error(
+            tree.at,
+            "",
+            "the file is empty, expected at least `services` or `vrrp_instances`",
+        );
         return None;
     }
     let mut fields = Item::root(tree).fields(cx)?;
     let names = Names::collect(cx, tree);
 
-    let router_id = fields.maybe(cx, "router_id", |item, cx| item.some_text(cx).map(str::to_owned));
-    let runtime_dir = fields.or(cx, "runtime_dir", PathBuf::from("/run/ballast"), Item::absolute_path);
-    let bpffs_dir = fields.or(cx, "bpffs_dir", PathBuf::from("/sys/fs/bpf/ballast"), Item::absolute_path);
+    let router_id = fields.maybe(cx, "router_id", |item, cx| {
+        item.some_text(cx).map(str::to_owned)
+    });
+    let runtime_dir = fields.or(
+        cx,
+        "runtime_dir",
+        PathBuf::from("/run/ballast"),
+        Item::absolute_path,
+    );
+    let bpffs_dir = fields.or(
+        cx,
+        "bpffs_dir",
+        PathBuf::from("/sys/fs/bpf/ballast"),
+        Item::absolute_path,
+    );
     let datapath = datapath::read(cx, &mut fields);
     let scripts = vrrp::scripts(cx, &mut fields);
     let vrrp_instances = vrrp::instances(cx, &mut fields, &names, &scripts);
     let vrrp_sync_groups = vrrp::sync_groups(cx, &mut fields, &names);
     let services = services::read(cx, &mut fields);
-    let alerts = fields.or(cx, "alerts", Alerts::default(), |item, cx| extras::alerts(item, cx));
-    let ipvs_sync = fields.maybe(cx, "ipvs", |item, cx| extras::ipvs(item, cx)).flatten();
-    let observability = fields.maybe(cx, "observability", |item, cx| extras::observability(item, cx));
+    let alerts = fields.or(cx, "alerts", Alerts::default(), |item, cx| {
+        extras::alerts(item, cx)
+    });
+    let ipvs_sync = fields
+        .maybe(cx, "ipvs", |item, cx| extras::ipvs(item, cx))
+        .flatten();
+    let observability = fields.maybe(cx, "observability", |item, cx| {
+        extras::observability(item, cx)
+    });
 
     if names.services() > 0 {
         datapath::require_interfaces(cx, &mut fields);
     }
     if names.services() == 0 && names.instances() == 0 && !cx.has_errors() {
-        fields.error(cx, "nothing to do, expected at least one of `services` or `vrrp_instances`");
+        fields.error(
+            cx,
+            "nothing to do, expected at least one of `services` or `vrrp_instances`",
+        );
     }
-    let owned: HashSet<IpAddr> =
-        vrrp_instances.iter().flat_map(|i| &i.virtual_addresses).map(|v| v.vip.addr()).collect();
+    let owned: HashSet<IpAddr> = vrrp_instances
+        .iter()
+        .flat_map(|i| &i.virtual_addresses)
+        .map(|v| v.vip.addr())
+        .collect();
     // Without instances somebody else owns the addresses; with a broken one nobody knows.
     if names.instances() > 0 && !cx.has_errors() {
         unowned(cx, tree, &owned);
@@ -85,25 +113,47 @@ fn empty(tree: &Node) -> bool {
 /// Warns of services whose address no instance brings up.
 fn unowned(cx: &mut Cx, tree: &Node, owned: &HashSet<IpAddr>) {
     for item in items(tree, "services") {
-        let Value::Map(entries) = &item.node.value else { continue };
-        let Some(entry) = entries.iter().find(|e| e.key == "address") else { continue };
-        let Value::Scalar { text, .. } = &entry.node.value else { continue };
-        if text.parse().is_ok_and(|address: IpAddr| !owned.contains(&address)) {
+        let Value::Map(entries) = &item.node.value else {
+            continue;
+        };
+        let Some(entry) = entries.iter().find(|e| e.key == "address") else {
+            continue;
+        };
+        let Value::Scalar { text, .. } = &entry.node.value else {
+            continue;
+        };
+        if text
+            .parse()
+            .is_ok_and(|address: IpAddr| !owned.contains(&address))
+        {
             let path = format!("{}.address", item.path);
-            cx.warn(entry.node.at, &path, format!("{text} is no instance's virtual address, nobody brings it up"));
+            cx.warn(
+                entry.node.at,
+                &path,
+                format!("{text} is no instance's virtual address, nobody brings it up"),
+            );
         }
     }
 }
 
 /// The items of a top-level list, without a word about what is wrong with it.
 fn items<'a>(tree: &'a Node, key: &str) -> Vec<Item<'a>> {
-    let Value::Map(entries) = &tree.value else { return Vec::new() };
-    let Some(entry) = entries.iter().find(|e| e.key == key) else { return Vec::new() };
-    let Value::List(nodes) = &entry.node.value else { return Vec::new() };
+    let Value::Map(entries) = &tree.value else {
+        return Vec::new();
+    };
+    let Some(entry) = entries.iter().find(|e| e.key == key) else {
+        return Vec::new();
+    };
+    let Value::List(nodes) = &entry.node.value else {
+        return Vec::new();
+    };
     nodes
         .iter()
         .enumerate()
-        .map(|(i, node)| Item { node, path: format!("{key}[{i}]") })
+        .map(|(i, node)| Item {
+            node,
+            path: format!("{key}[{i}]"),
+        })
         .collect()
 }
 
@@ -123,7 +173,10 @@ fn at_most(cx: &mut Cx, fields: &mut Fields<'_>, key: &'static str, limit: usize
         && let Value::List(nodes) = &item.node.value
         && nodes.len() > limit
     {
-        item.error(cx, format!("{} items, at most {limit} are allowed", nodes.len()));
+        item.error(
+            cx,
+            format!("{} items, at most {limit} are allowed", nodes.len()),
+        );
     }
 }
 

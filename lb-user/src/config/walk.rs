@@ -4,15 +4,8 @@
 //! or gives up the enclosing item. So every mistake of a file is found at once.
 
 use std::{
-    collections::BTreeSet,
-    fmt::Display,
-    net::IpAddr,
-    num::NonZeroU16,
-    ops::RangeInclusive,
-    path::PathBuf,
-    str::FromStr,
-    sync::Arc,
-    time::Duration,
+    collections::BTreeSet, fmt::Display, net::IpAddr, num::NonZeroU16, ops::RangeInclusive,
+    path::PathBuf, str::FromStr, sync::Arc, time::Duration,
 };
 
 use super::{
@@ -35,7 +28,12 @@ pub(super) struct Cx {
 
 impl Cx {
     pub(super) fn new(file: &str) -> Self {
-        Self { file: Arc::from(file), found: Vec::new(), dropped: 0, asked: BTreeSet::new() }
+        Self {
+            file: Arc::from(file),
+            found: Vec::new(),
+            dropped: 0,
+            asked: BTreeSet::new(),
+        }
     }
 
     pub(super) fn error(&mut self, at: Pos, path: &str, message: impl Into<String>) {
@@ -109,7 +107,11 @@ pub(super) struct Fields<'a> {
 
 /// `key` of the mapping at `path`.
 pub(super) fn join_key(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 /// Item `index` of the list at `path`.
@@ -120,8 +122,16 @@ pub(super) fn join_index(path: &str, index: usize) -> String {
 /// A piece of the file in a message: in backquotes, without control characters, not too long.
 pub(super) fn quote(text: &str) -> String {
     let cut: String = text.chars().take(QUOTED + 1).collect();
-    let short: String = cut.chars().take(QUOTED).flat_map(char::escape_debug).collect();
-    let dots = if cut.chars().count() > QUOTED { "…" } else { "" };
+    let short: String = cut
+        .chars()
+        .take(QUOTED)
+        .flat_map(char::escape_debug)
+        .collect();
+    let dots = if cut.chars().count() > QUOTED {
+        "…"
+    } else {
+        ""
+    };
     format!("`{short}{dots}`")
 }
 
@@ -137,7 +147,10 @@ pub(super) fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
 
 impl<'a> Item<'a> {
     pub(super) fn root(node: &'a Node) -> Self {
-        Self { node, path: String::new() }
+        Self {
+            node,
+            path: String::new(),
+        }
     }
 
     pub(super) fn error(&self, cx: &mut Cx, message: impl Into<String>) {
@@ -211,13 +224,20 @@ impl<'a> Item<'a> {
 
     pub(super) fn flag(&self, cx: &mut Cx) -> Option<bool> {
         match &self.node.value {
-            Value::Scalar { text, kind: Kind::Bool } => Some(text.eq_ignore_ascii_case("true")),
+            Value::Scalar {
+                text,
+                kind: Kind::Bool,
+            } => Some(text.eq_ignore_ascii_case("true")),
             _ => self.expected(cx, "true or false"),
         }
     }
 
     /// A whole number within limits.
-    pub(super) fn number<T: TryFrom<i64>>(&self, cx: &mut Cx, allowed: RangeInclusive<i64>) -> Option<T> {
+    pub(super) fn number<T: TryFrom<i64>>(
+        &self,
+        cx: &mut Cx,
+        allowed: RangeInclusive<i64>,
+    ) -> Option<T> {
         let (low, high) = (*allowed.start(), *allowed.end());
         let expected = format!("a whole number from {low} to {high}");
         let text = self.scalar(cx, &expected)?;
@@ -231,8 +251,15 @@ impl<'a> Item<'a> {
         self.number::<u16>(cx, 1..=65_535).and_then(NonZeroU16::new)
     }
 
-    pub(super) fn duration(&self, cx: &mut Cx, allowed: RangeInclusive<Duration>) -> Option<Duration> {
-        let (low, high) = (units::show_duration(*allowed.start()), units::show_duration(*allowed.end()));
+    pub(super) fn duration(
+        &self,
+        cx: &mut Cx,
+        allowed: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let (low, high) = (
+            units::show_duration(*allowed.start()),
+            units::show_duration(*allowed.end()),
+        );
         let expected = format!("a duration from {low} to {high}, like `500ms`, `6s` or `2m`");
         let text = self.scalar(cx, &expected)?;
         match units::duration(text) {
@@ -242,8 +269,12 @@ impl<'a> Item<'a> {
     }
 
     pub(super) fn size(&self, cx: &mut Cx, allowed: RangeInclusive<u64>) -> Option<u64> {
-        let (low, high) = (units::show_size(*allowed.start()), units::show_size(*allowed.end()));
-        let expected = format!("a size from {low} to {high}, like `256MiB`, `64KiB` or a number of bytes");
+        let (low, high) = (
+            units::show_size(*allowed.start()),
+            units::show_size(*allowed.end()),
+        );
+        let expected =
+            format!("a size from {low} to {high}, like `256MiB`, `64KiB` or a number of bytes");
         let text = self.scalar(cx, &expected)?;
         match units::size(text) {
             Some(bytes) if allowed.contains(&bytes) => Some(bytes),
@@ -288,7 +319,10 @@ impl<'a> Item<'a> {
                 nodes
                     .iter()
                     .enumerate()
-                    .map(|(i, node)| Item { node, path: join_index(&self.path, i) })
+                    .map(|(i, node)| Item {
+                        node,
+                        path: join_index(&self.path, i),
+                    })
                     .collect(),
             ),
             _ => self.expected(cx, format!("a list of {of}")),
@@ -297,13 +331,19 @@ impl<'a> Item<'a> {
 
     /// A program and its arguments, as a list.
     pub(super) fn command(&self, cx: &mut Cx) -> Option<Command> {
-        let words = self.list(cx, "a program and its arguments, like `[/usr/bin/pidof, haproxy]`")?;
+        let words = self.list(
+            cx,
+            "a program and its arguments, like `[/usr/bin/pidof, haproxy]`",
+        )?;
         let Some((first, rest)) = words.split_first() else {
             self.error(cx, "empty, expected a program and its arguments");
             return None;
         };
         let program = first.absolute_path(cx);
-        let args: Vec<Option<String>> = rest.iter().map(|word| word.text(cx).map(str::to_owned)).collect();
+        let args: Vec<Option<String>> = rest
+            .iter()
+            .map(|word| word.text(cx).map(str::to_owned))
+            .collect();
         Command::new(program?, args.into_iter().collect::<Option<_>>()?)
     }
 
@@ -314,7 +354,12 @@ impl<'a> Item<'a> {
             Value::Null => &[],
             _ => return self.expected(cx, "a mapping of keys to values"),
         };
-        Some(Fields { at: self.node.at, path: self.path.clone(), entries, asked: Vec::new() })
+        Some(Fields {
+            at: self.node.at,
+            path: self.path.clone(),
+            entries,
+            asked: Vec::new(),
+        })
     }
 }
 
@@ -323,19 +368,27 @@ impl<'a> Fields<'a> {
     pub(super) fn get_even_null(&mut self, key: &'static str) -> Option<Item<'a>> {
         self.asked.push(key);
         let entry = self.entries.iter().find(|e| e.key == key)?;
-        Some(Item { node: &entry.node, path: join_key(&self.path, key) })
+        Some(Item {
+            node: &entry.node,
+            path: join_key(&self.path, key),
+        })
     }
 
     /// The value of `key`; a key with nothing behind it is as good as none.
     pub(super) fn get(&mut self, key: &'static str) -> Option<Item<'a>> {
-        self.get_even_null(key).filter(|item| item.node.value != Value::Null)
+        self.get_even_null(key)
+            .filter(|item| item.node.value != Value::Null)
     }
 
     /// The value of `key`, which must be there.
     pub(super) fn need(&mut self, cx: &mut Cx, key: &'static str) -> Option<Item<'a>> {
         let item = self.get(key);
         if item.is_none() {
-            cx.error(self.at, &join_key(&self.path, key), "missing, must be given");
+            cx.error(
+                self.at,
+                &join_key(&self.path, key),
+                "missing, must be given",
+            );
         }
         item
     }
@@ -348,7 +401,9 @@ impl<'a> Fields<'a> {
         default: T,
         read: impl FnOnce(&Item<'a>, &mut Cx) -> Option<T>,
     ) -> T {
-        self.get(key).and_then(|item| read(&item, cx)).unwrap_or(default)
+        self.get(key)
+            .and_then(|item| read(&item, cx))
+            .unwrap_or(default)
     }
 
     /// What `read` makes of the value of `key`, if there is one.
@@ -369,7 +424,10 @@ impl<'a> Fields<'a> {
         of: &str,
         mut read: impl FnMut(&Item<'a>, &mut Cx) -> Option<T>,
     ) -> Vec<T> {
-        let items = self.get(key).and_then(|item| item.list(cx, of)).unwrap_or_default();
+        let items = self
+            .get(key)
+            .and_then(|item| item.list(cx, of))
+            .unwrap_or_default();
         items.iter().filter_map(|item| read(item, cx)).collect()
     }
 
@@ -380,20 +438,33 @@ impl<'a> Fields<'a> {
 
     /// Reports every key that was not asked for.
     pub(super) fn close(self, cx: &mut Cx) {
-        for entry in self.entries.iter().filter(|e| !self.asked.contains(&e.key.as_str())) {
+        for entry in self
+            .entries
+            .iter()
+            .filter(|e| !self.asked.contains(&e.key.as_str()))
+        {
             if cx.is_full() {
                 cx.error(entry.at, "", "");
                 continue;
             }
             let hint = suggest::hint(&entry.key, self.asked.iter().copied());
             let known = one_of(self.asked.iter().copied());
-            let allowed = if hint.is_empty() { format!(", allowed are {known}") } else { hint };
+            let allowed = if hint.is_empty() {
+                format!(", allowed are {known}")
+            } else {
+                hint
+            };
             let path = join_key(&self.path, &sanitized(&entry.key));
             cx.error(entry.at, &path, format!("unknown key{allowed}"));
         }
         if cfg!(test) {
-            let without_indices: String = self.path.split('[').map(|s| s.split_once(']').map_or(s, |(_, s)| s)).collect();
-            cx.asked.extend(self.asked.iter().map(|key| join_key(&without_indices, key)));
+            let without_indices: String = self
+                .path
+                .split('[')
+                .map(|s| s.split_once(']').map_or(s, |(_, s)| s))
+                .collect();
+            cx.asked
+                .extend(self.asked.iter().map(|key| join_key(&without_indices, key)));
         }
     }
 }

@@ -27,7 +27,11 @@ fn a_name_has_1_to_63_bytes_and_no_white_space() {
 
 #[test]
 fn every_address_is_a_backend_name() {
-    for text in ["255.255.255.255", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "::"] {
+    for text in [
+        "255.255.255.255",
+        "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        "::",
+    ] {
         let address: IpAddr = text.parse().unwrap();
         assert_eq!(text.parse(), Ok(BackendName::from(address)));
     }

@@ -88,7 +88,10 @@ impl<'de> Visitor<'de> for RawVisitor {
 /// The place of a location; the reader's unknown place is line 0.
 pub(super) fn pos(location: Location) -> Pos {
     let clamp = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
-    Pos { line: clamp(location.line()), column: clamp(location.column()) }
+    Pos {
+        line: clamp(location.line()),
+        column: clamp(location.column()),
+    }
 }
 
 /// The tree of a document read from `text`.
@@ -103,13 +106,23 @@ fn node(cx: &mut Cx, text: &str, raw: Spanned<Raw>, path: &str) -> Node {
         let span = defined.span();
         let start = usize::try_from(span.byte_offset()?).ok()?;
         let len = usize::try_from(span.byte_len()?).ok()?;
-        text.get(start..start.checked_add(len)?).map(|s| s.trim().to_owned())
+        text.get(start..start.checked_add(len)?)
+            .map(|s| s.trim().to_owned())
     };
     let value = match raw.value {
         Raw::Null => Value::Null,
-        Raw::Bool => Value::Scalar { text: spelled(raw.defined).unwrap_or_default(), kind: Kind::Bool },
-        Raw::Number => Value::Scalar { text: spelled(raw.defined).unwrap_or_default(), kind: Kind::Number },
-        Raw::Text(text) => Value::Scalar { text, kind: Kind::Text },
+        Raw::Bool => Value::Scalar {
+            text: spelled(raw.defined).unwrap_or_default(),
+            kind: Kind::Bool,
+        },
+        Raw::Number => Value::Scalar {
+            text: spelled(raw.defined).unwrap_or_default(),
+            kind: Kind::Number,
+        },
+        Raw::Text(text) => Value::Scalar {
+            text,
+            kind: Kind::Text,
+        },
         Raw::List(items) => Value::List(
             items
                 .into_iter()
@@ -128,16 +141,28 @@ fn map(cx: &mut Cx, text: &str, raw: Vec<(Spanned<Raw>, Spanned<Raw>)>, path: &s
     for (key, value) in raw {
         let key = node(cx, text, key, path);
         let Value::Scalar { text: name, .. } = key.value else {
-            cx.error(key.at, path, format!("{} as a key, keys are words", key.what()));
+            cx.error(
+                key.at,
+                path,
+                format!("{} as a key, keys are words", key.what()),
+            );
             continue;
         };
         let value = node(cx, text, value, &join_key(path, &name));
         if let Some(line) = lines.get(&name) {
-            cx.error(key.at, &join_key(path, &name), format!("given twice, first in line {line}"));
+            cx.error(
+                key.at,
+                &join_key(path, &name),
+                format!("given twice, first in line {line}"),
+            );
             continue;
         }
         lines.insert(name.clone(), key.at.line);
-        entries.push(Entry { key: name, at: key.at, node: value });
+        entries.push(Entry {
+            key: name,
+            at: key.at,
+            node: value,
+        });
     }
     entries
 }

@@ -34,7 +34,9 @@ fn text<'a>(tree: &'a Node, path: &str) -> (&'a str, Kind) {
 
 #[test]
 fn every_value_knows_where_it_begins() {
-    let tree = tree("# comment\n\na: 1\nb:\n  - { c: x, d: [y, 2] }\n  - c: \"é\"\n    d:   z # comment\n");
+    let tree = tree(
+        "# comment\n\na: 1\nb:\n  - { c: x, d: [y, 2] }\n  - c: \"é\"\n    d:   z # comment\n",
+    );
     assert_eq!(at(&tree, "a"), (3, 4));
     assert_eq!(at(&tree, "b"), (5, 3));
     assert_eq!(at(&tree, "b[0]"), (5, 5));
@@ -48,12 +50,17 @@ fn every_value_knows_where_it_begins() {
 #[test]
 fn columns_count_characters_not_bytes() {
     assert_eq!(at(&tree("{ é: ü, b: 1 }"), "b"), (1, 12));
-    assert_eq!(text(&tree("{ é: ü, b: 0x10 }"), "b"), ("0x10", Kind::Number));
+    assert_eq!(
+        text(&tree("{ é: ü, b: 0x10 }"), "b"),
+        ("0x10", Kind::Number)
+    );
 }
 
 #[test]
 fn a_number_keeps_its_spelling() {
-    let tree = tree("a: 0123\nb: 1e3\nc: -5   # c\nd: 1.50\ne: 99999999999999999999\nf: .nan\ng: 0xff\nh: !!str 12\ni: \"12\"\n");
+    let tree = tree(
+        "a: 0123\nb: 1e3\nc: -5   # c\nd: 1.50\ne: 99999999999999999999\nf: .nan\ng: 0xff\nh: !!str 12\ni: \"12\"\n",
+    );
     assert_eq!(text(&tree, "a").0, "0123");
     assert_eq!(text(&tree, "b"), ("1e3", Kind::Number));
     assert_eq!(text(&tree, "c"), ("-5", Kind::Number));
@@ -105,7 +112,10 @@ fn every_doubled_key_is_reported() {
 
 #[test]
 fn keys_are_words() {
-    assert_eq!(wrong("? [a, b]\n: 1\n"), ["1:3: a list as a key, keys are words"]);
+    assert_eq!(
+        wrong("? [a, b]\n: 1\n"),
+        ["1:3: a list as a key, keys are words"]
+    );
 }
 
 #[test]
@@ -149,17 +159,27 @@ fn an_alias_bomb_is_refused_before_it_grows() {
 
 #[test]
 fn deep_nesting_is_refused() {
-    for deep in ["[".repeat(100_000), "- ".repeat(100_000), "{a: ".repeat(100_000), "? ".repeat(5_000)] {
+    for deep in [
+        "[".repeat(100_000),
+        "- ".repeat(100_000),
+        "{a: ".repeat(100_000),
+        "? ".repeat(5_000),
+    ] {
         assert_eq!(wrong(&deep).len(), 1);
     }
     let message = &wrong(&"[".repeat(100))[0];
-    assert!(message.ends_with("nested deeper than 32 levels"), "{message}");
+    assert!(
+        message.ends_with("nested deeper than 32 levels"),
+        "{message}"
+    );
 }
 
 #[test]
 fn many_keys_in_one_mapping_take_no_quadratic_time() {
     let text: String = (0..200_000).map(|n| format!("k{n}: 1\n")).collect();
-    let Value::Map(entries) = tree(&text).value else { panic!() };
+    let Value::Map(entries) = tree(&text).value else {
+        panic!()
+    };
     assert_eq!(entries.len(), 200_000);
 }
 
@@ -180,14 +200,20 @@ fn a_file_over_16_mib_is_refused_unread() {
     std::fs::write(&path, vec![b'#'; 20 << 20]).unwrap();
     let error = read(&path).unwrap_err();
     assert_eq!(error.exit_code(), 1);
-    assert_eq!(error.to_string(), format!("{}:1:1: the file is larger than 16 MiB", path.display()));
+    assert_eq!(
+        error.to_string(),
+        format!("{}:1:1: the file is larger than 16 MiB", path.display())
+    );
 }
 
 #[test]
 fn a_file_without_a_length_is_cut_off_at_16_mib() {
     // Its metadata says 0.
     let error = read(Path::new("/dev/zero")).unwrap_err();
-    assert_eq!(error.to_string(), "/dev/zero:1:1: the file is larger than 16 MiB");
+    assert_eq!(
+        error.to_string(),
+        "/dev/zero:1:1: the file is larger than 16 MiB"
+    );
 }
 
 #[test]
@@ -196,5 +222,11 @@ fn text_that_is_not_utf8_is_reported_where_it_stops_to_be() {
     let path = dir.path().join("latin1.yaml");
     std::fs::write(&path, b"a: 1\nb: \xc3\xa9 caf\xe9\n").unwrap();
     let error = read(&path).unwrap_err();
-    assert_eq!(error.to_string(), format!("{}:2:9: not UTF-8 text, save the file as UTF-8", path.display()));
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{}:2:9: not UTF-8 text, save the file as UTF-8",
+            path.display()
+        )
+    );
 }

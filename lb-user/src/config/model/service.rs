@@ -53,7 +53,11 @@ impl Service {
     /// What identifies the service to the data plane.
     #[must_use]
     pub fn key(&self) -> ServiceKey {
-        ServiceKey { address: self.address, port: self.port, protocol: self.protocol }
+        ServiceKey {
+            address: self.address,
+            port: self.port,
+            protocol: self.protocol,
+        }
     }
 }
 

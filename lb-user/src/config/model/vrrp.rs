@@ -5,7 +5,9 @@ use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 use ipnet::IpNet;
 
 use super::{Command, words::words};
-use crate::types::{GroupName, IfName, InstanceName, Priority, RouterId, ScriptName, ServiceName, Vip};
+use crate::types::{
+    GroupName, IfName, InstanceName, Priority, RouterId, ScriptName, ServiceName, Vip,
+};
 
 /// One virtual router.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +155,9 @@ impl TrackWeight {
     /// `None` beyond ±[`MAX`](Self::MAX).
     #[must_use]
     pub fn new(weight: i16) -> Option<Self> {
-        (-Self::MAX..=Self::MAX).contains(&weight).then_some(Self(weight))
+        (-Self::MAX..=Self::MAX)
+            .contains(&weight)
+            .then_some(Self(weight))
     }
 
     /// The weight as a number.
@@ -295,6 +299,10 @@ impl Family {
     /// The family of an address.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
-        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+        if address.is_ipv4() {
+            Self::V4
+        } else {
+            Self::V6
+        }
     }
 }

@@ -11,8 +11,14 @@ fn a_typo_finds_its_word() {
 
 #[test]
 fn a_word_of_keepalived_finds_ours() {
-    assert_eq!(nearest("lb_algo", ["scheduler", "forwarding"]), Some("scheduler"));
-    assert_eq!(nearest("sorry_server", ["fallback", "name"]), Some("fallback"));
+    assert_eq!(
+        nearest("lb_algo", ["scheduler", "forwarding"]),
+        Some("scheduler")
+    );
+    assert_eq!(
+        nearest("sorry_server", ["fallback", "name"]),
+        Some("fallback")
+    );
     assert_eq!(nearest("sorry_server", ["name"]), None);
 }
 

@@ -11,7 +11,21 @@ fn durations_have_a_number_and_a_unit() {
     assert_eq!(duration("1h"), Some(ms(3_600_000)));
     assert_eq!(duration("40.95s"), Some(ms(40_950)));
     assert_eq!(duration("0"), Some(ms(0)));
-    for bad in ["", "6", "s", "-1s", "6 seconds", "1d", "1m30s", "1.s", ".5s", "1e3s", "1_0s", "999999999999h", "0.0000000001s"] {
+    for bad in [
+        "",
+        "6",
+        "s",
+        "-1s",
+        "6 seconds",
+        "1d",
+        "1m30s",
+        "1.s",
+        ".5s",
+        "1e3s",
+        "1_0s",
+        "999999999999h",
+        "0.0000000001s",
+    ] {
         assert_eq!(duration(bad), None, "{bad:?}");
     }
 }

@@ -4,9 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::config::{
-    walk::{Cx, Item, quote},
-};
+use crate::config::walk::{Cx, Item, quote};
 
 /// An address that packets can be sent to.
 pub(super) fn unicast(item: &Item<'_>, cx: &mut Cx) -> Option<IpAddr> {
@@ -25,7 +23,10 @@ pub(super) fn check_unicast(item: &Item<'_>, cx: &mut Cx, address: IpAddr) -> bo
         IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => "an IPv4 address in IPv6 clothes",
         _ => return true,
     };
-    item.error(cx, format!("{address} is {kind}, expected a host's address"));
+    item.error(
+        cx,
+        format!("{address} is {kind}, expected a host's address"),
+    );
     false
 }
 
@@ -33,11 +34,23 @@ pub(super) fn check_unicast(item: &Item<'_>, cx: &mut Cx, address: IpAddr) -> bo
 pub(super) fn network(item: &Item<'_>, cx: &mut Cx) -> Option<IpNet> {
     let text = item.some_text(cx)?;
     let Ok(net) = text.parse::<IpNet>() else {
-        item.error(cx, format!("{} is not a network like `10.0.0.0/24` or `fd00::/64`", quote(text)));
+        item.error(
+            cx,
+            format!(
+                "{} is not a network like `10.0.0.0/24` or `fd00::/64`",
+                quote(text)
+            ),
+        );
         return None;
     };
     if net != net.trunc() {
-        item.error(cx, format!("{net} is a host in its network, expected the network `{}`", net.trunc()));
+        item.error(
+            cx,
+            format!(
+                "{net} is a host in its network, expected the network `{}`",
+                net.trunc()
+            ),
+        );
         return None;
     }
     Some(net)

@@ -31,13 +31,21 @@ pub(super) fn read(
         let line = item.node.at.line;
         // One mistake, one message: who has the same place often has the same name, too.
         if let Some(first) = places.get(&(backend.address, backend.port)) {
-            let message = format!("{} is the backend of line {first}, each may be given once", backend.address);
+            let message = format!(
+                "{} is the backend of line {first}, each may be given once",
+                backend.address
+            );
             place_of(item, "address").error(cx, message);
         } else if let Some(first) = names.get(&backend.name) {
-            let message = format!("`{}` is taken, by the backend of line {first}: give this one a `name`", backend.name);
+            let message = format!(
+                "`{}` is taken, by the backend of line {first}: give this one a `name`",
+                backend.name
+            );
             place_of(item, "name").error(cx, message);
         }
-        places.entry((backend.address, backend.port)).or_insert(line);
+        places
+            .entry((backend.address, backend.port))
+            .or_insert(line);
         names.entry(backend.name.clone()).or_insert(line);
         Some(backend)
     })
@@ -52,19 +60,35 @@ fn backend(item: &Item<'_>, cx: &mut Cx, front: Front, check: &OfService) -> Opt
     let forwarding = forwarding(cx, &mut fields, front);
     let address = address(cx, &mut fields, front, forwarding);
     let port = port(cx, &mut fields, front, forwarding);
-    let weight = fields.or(cx, "weight", Weight::ONE, |item, cx| item.number(cx, 0..=65_535).map(Weight::new));
+    let weight = fields.or(cx, "weight", Weight::ONE, |item, cx| {
+        item.number(cx, 0..=65_535).map(Weight::new)
+    });
     let health_check = health::of_backend(cx, &mut fields, check, front, address);
     fields.close(cx);
     let (name, address, port) = (name?, address?, port?);
     let name = name.unwrap_or_else(|| BackendName::from(address));
-    Some(Backend { name, address, port, weight, forwarding, health_check })
+    Some(Backend {
+        name,
+        address,
+        port,
+        weight,
+        forwarding,
+        health_check,
+    })
 }
 
 fn forwarding(cx: &mut Cx, fields: &mut Fields<'_>, front: Front) -> Forwarding {
-    let Some(item) = fields.get("forwarding") else { return front.forwarding };
-    let Some(own) = item.word(cx) else { return front.forwarding };
+    let Some(item) = fields.get("forwarding") else {
+        return front.forwarding;
+    };
+    let Some(own) = item.word(cx) else {
+        return front.forwarding;
+    };
     if (own == Forwarding::Nat) != (front.forwarding == Forwarding::Nat) {
-        let message = format!("{own} in a service with {}: a service is either all nat or none", front.forwarding);
+        let message = format!(
+            "{own} in a service with {}: a service is either all nat or none",
+            front.forwarding
+        );
         item.error(cx, message);
         return front.forwarding;
     }
@@ -72,17 +96,30 @@ fn forwarding(cx: &mut Cx, fields: &mut Fields<'_>, front: Front) -> Forwarding 
 }
 
 /// The address of a backend or fallback, which `forwarding` must be able to reach.
-pub(super) fn address(cx: &mut Cx, fields: &mut Fields<'_>, front: Front, forwarding: Forwarding) -> Option<IpAddr> {
+pub(super) fn address(
+    cx: &mut Cx,
+    fields: &mut Fields<'_>,
+    front: Front,
+    forwarding: Forwarding,
+) -> Option<IpAddr> {
     let item = fields.need(cx, "address")?;
     let address = addresses::unicast(&item, cx)?;
     if let IpAddr::V6(v6) = address
         && v6.is_unicast_link_local()
     {
-        item.error(cx, format!("{address} is link-local, expected an address that routes know"));
+        item.error(
+            cx,
+            format!("{address} is link-local, expected an address that routes know"),
+        );
     }
-    let Some(service) = front.address else { return Some(address) };
+    let Some(service) = front.address else {
+        return Some(address);
+    };
     if address == service {
-        item.error(cx, format!("{address} is the service's own address, expected the backend's"));
+        item.error(
+            cx,
+            format!("{address} is the service's own address, expected the backend's"),
+        );
     } else if family(address) != family(service) && forwarding != Forwarding::Tunnel {
         let message = format!(
             "{address} is {}, the service is {}: {forwarding} cannot change that, only `forwarding: tunnel` can",
@@ -95,8 +132,15 @@ pub(super) fn address(cx: &mut Cx, fields: &mut Fields<'_>, front: Front, forwar
 }
 
 /// The port of a backend or fallback: the service's, if `forwarding` cannot change it.
-pub(super) fn port(cx: &mut Cx, fields: &mut Fields<'_>, front: Front, forwarding: Forwarding) -> Option<NonZeroU16> {
-    let Some(item) = fields.get("port") else { return front.port };
+pub(super) fn port(
+    cx: &mut Cx,
+    fields: &mut Fields<'_>,
+    front: Front,
+    forwarding: Forwarding,
+) -> Option<NonZeroU16> {
+    let Some(item) = fields.get("port") else {
+        return front.port;
+    };
     let port = item.port(cx)?;
     if let Some(service) = front.port
         && port != service
@@ -112,9 +156,14 @@ pub(super) fn port(cx: &mut Cx, fields: &mut Fields<'_>, front: Front, forwardin
 
 /// The value of `key`, else the item itself: where to point at.
 fn place_of<'a>(item: &Item<'a>, key: &'static str) -> Item<'a> {
-    let crate::config::tree::Value::Map(entries) = &item.node.value else { return item.clone() };
+    let crate::config::tree::Value::Map(entries) = &item.node.value else {
+        return item.clone();
+    };
     match entries.iter().find(|e| e.key == key) {
-        Some(entry) => Item { node: &entry.node, path: format!("{}.{key}", item.path) },
+        Some(entry) => Item {
+            node: &entry.node,
+            path: format!("{}.{key}", item.path),
+        },
         None => item.clone(),
     }
 }

@@ -24,7 +24,9 @@ pub(super) fn read(cx: &mut Cx, root: &mut Fields<'_>) -> Datapath {
         manage_sysctls: false,
     };
     let defaults = absent.clone();
-    root.or(cx, "datapath", absent, |item, cx| section(item, cx, defaults))
+    root.or(cx, "datapath", absent, |item, cx| {
+        section(item, cx, defaults)
+    })
 }
 
 fn section(item: &Item<'_>, cx: &mut Cx, defaults: Datapath) -> Option<Datapath> {
@@ -33,9 +35,12 @@ fn section(item: &Item<'_>, cx: &mut Cx, defaults: Datapath) -> Option<Datapath>
         interfaces: interfaces(cx, &mut fields),
         engine: fields.or(cx, "engine", defaults.engine, Item::word),
         xdp_mode: fields.or(cx, "xdp_mode", defaults.xdp_mode, Item::word),
-        connection_table_size: fields.or(cx, "connection_table_size", defaults.connection_table_size, |item, cx| {
-            item.number(cx, limits::CONNECTIONS_MIN..=limits::CONNECTIONS_MAX)
-        }),
+        connection_table_size: fields.or(
+            cx,
+            "connection_table_size",
+            defaults.connection_table_size,
+            |item, cx| item.number(cx, limits::CONNECTIONS_MIN..=limits::CONNECTIONS_MAX),
+        ),
         ring_memory: fields.or(cx, "ring_memory", defaults.ring_memory, |item, cx| {
             item.size(cx, limits::RING_MEMORY_MIN..=limits::RING_MEMORY_MAX)
         }),
@@ -86,9 +91,15 @@ pub(super) fn require_interfaces(cx: &mut Cx, root: &mut Fields<'_>) {
     });
     match (interfaces.map(|e| (&e.node.value, e.node.at)), datapath) {
         (Some((Value::List(list), at)), _) if list.is_empty() => {
-            cx.error(at, "datapath.interfaces", "empty, services need the interfaces that client traffic arrives at");
+            cx.error(
+                at,
+                "datapath.interfaces",
+                "empty, services need the interfaces that client traffic arrives at",
+            );
         }
-        (Some((Value::Null, _)) | None, Some(datapath)) => cx.error(datapath.node.at, "datapath.interfaces", WHY),
+        (Some((Value::Null, _)) | None, Some(datapath)) => {
+            cx.error(datapath.node.at, "datapath.interfaces", WHY)
+        }
         (None, None) => {
             let at = root.get("services").map_or(root.at, |item| item.node.at);
             cx.error(at, "datapath.interfaces", WHY);

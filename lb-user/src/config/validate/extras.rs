@@ -22,8 +22,12 @@ pub(super) fn alerts(item: &Item<'_>, cx: &mut Cx) -> Option<Alerts> {
 fn smtp(item: &Item<'_>, cx: &mut Cx) -> Option<Smtp> {
     let mut fields = item.fields(cx)?;
     let server = fields.need(cx, "server").and_then(|item| server(&item, cx));
-    let timeout = fields.or(cx, "timeout", secs(30), |item, cx| item.duration(cx, ms(100)..=secs(600)));
-    let from = fields.need(cx, "from").and_then(|item| mail_address(&item, cx));
+    let timeout = fields.or(cx, "timeout", secs(30), |item, cx| {
+        item.duration(cx, ms(100)..=secs(600))
+    });
+    let from = fields
+        .need(cx, "from")
+        .and_then(|item| mail_address(&item, cx));
     let to = fields.need(cx, "to");
     if let Some(item) = to.filter(Item::is_empty_list) {
         item.error(cx, "empty, expected at least one mail address");
@@ -31,7 +35,13 @@ fn smtp(item: &Item<'_>, cx: &mut Cx) -> Option<Smtp> {
     let to = fields.each(cx, "to", "mail addresses", mail_address);
     fields.close(cx);
     let (host, port) = server?;
-    Some(Smtp { host, port, timeout, from: from?, to })
+    Some(Smtp {
+        host,
+        port,
+        timeout,
+        from: from?,
+        to,
+    })
 }
 
 /// `host`, `host:port`, `address`, `address:port` or `[address]:port`; the port is 25 if not given.
@@ -47,11 +57,18 @@ fn server(item: &Item<'_>, cx: &mut Cx) -> Option<(String, u16)> {
         Some((host, port)) => (host, port.parse().ok().filter(|p| *p != 0)),
         None => (text, Some(SMTP)),
     };
-    let named = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || matches!(c, ':' | '/' | '@' | '[' | ']'));
+    let named = !host.is_empty()
+        && !host.contains(|c: char| c.is_whitespace() || matches!(c, ':' | '/' | '@' | '[' | ']'));
     match port.filter(|_| named) {
         Some(port) => Some((host.to_owned(), port)),
         None => {
-            item.error(cx, format!("{} is no server, expected one like `mail.example.com:25`", quote(text)));
+            item.error(
+                cx,
+                format!(
+                    "{} is no server, expected one like `mail.example.com:25`",
+                    quote(text)
+                ),
+            );
             None
         }
     }
@@ -62,9 +79,17 @@ fn mail_address(item: &Item<'_>, cx: &mut Cx) -> Option<String> {
     // A line break or angle bracket would end the SMTP command that the address is put into.
     let bad = text.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';'));
     match text.rsplit_once('@') {
-        Some((local, domain)) if !bad && !local.is_empty() && !domain.is_empty() => Some(text.to_owned()),
+        Some((local, domain)) if !bad && !local.is_empty() && !domain.is_empty() => {
+            Some(text.to_owned())
+        }
         _ => {
-            item.error(cx, format!("{} is no mail address, expected one like `ops@example.com`", quote(text)));
+            item.error(
+                cx,
+                format!(
+                    "{} is no mail address, expected one like `ops@example.com`",
+                    quote(text)
+                ),
+            );
             None
         }
     }
@@ -75,10 +100,15 @@ pub(super) fn ipvs(item: &Item<'_>, cx: &mut Cx) -> Option<Option<IpvsSync>> {
     let mut fields = item.fields(cx)?;
     let sync = fields.maybe(cx, "sync", |item, cx| {
         let mut fields = item.fields(cx)?;
-        let interface = fields.need(cx, "interface").and_then(|item| item.parsed(cx));
+        let interface = fields
+            .need(cx, "interface")
+            .and_then(|item| item.parsed(cx));
         let id = fields.or(cx, "id", 0, |item, cx| item.number(cx, 0..=255));
         fields.close(cx);
-        Some(IpvsSync { interface: interface?, id })
+        Some(IpvsSync {
+            interface: interface?,
+            id,
+        })
     });
     fields.close(cx);
     Some(sync)
@@ -91,9 +121,18 @@ pub(super) fn observability(item: &Item<'_>, cx: &mut Cx) -> Option<Observabilit
         let text = item.some_text(cx)?;
         let at = text.parse::<SocketAddr>().ok().filter(|at| at.port() != 0);
         match at {
-            None => item.error(cx, format!("{} is no listener, expected one like `127.0.0.1:9191`", quote(text))),
+            None => item.error(
+                cx,
+                format!(
+                    "{} is no listener, expected one like `127.0.0.1:9191`",
+                    quote(text)
+                ),
+            ),
             Some(at) if !at.ip().is_loopback() => {
-                item.warn(cx, "reachable from other hosts, and asks nobody for a password");
+                item.warn(
+                    cx,
+                    "reachable from other hosts, and asks nobody for a password",
+                );
             }
             Some(_) => {}
         }

@@ -35,12 +35,20 @@ struct Timing {
     source: Option<IpAddr>,
 }
 
-const DEFAULT: Timing =
-    Timing { interval: secs(10), timeout: secs(3), retries: 1, retry_delay: secs(1), rise: 1, source: None };
+const DEFAULT: Timing = Timing {
+    interval: secs(10),
+    timeout: secs(3),
+    retries: 1,
+    retry_delay: secs(1),
+    rise: 1,
+    source: None,
+};
 
 /// Reads a service's `health_check`.
 pub(super) fn of_service(cx: &mut Cx, service: &mut Fields<'_>, front: Front) -> OfService {
-    let Some(item) = service.get("health_check") else { return OfService::Absent };
+    let Some(item) = service.get("health_check") else {
+        return OfService::Absent;
+    };
     if is_none(&item) {
         return OfService::Off;
     }
@@ -77,30 +85,55 @@ pub(super) fn of_backend(
         OfService::Given(check) => Some(check.probe.clone()),
         OfService::Absent | OfService::Off => by_protocol(front),
     };
-    let Some(check) = read(&item, cx, &base, fallback.as_ref()) else { return HealthCheck::Off };
+    let Some(check) = read(&item, cx, &base, fallback.as_ref()) else {
+        return HealthCheck::Off;
+    };
     if let (Some(source), Some(address)) = (check.source, address)
         && family(source) != family(address)
     {
-        let message = format!("the source {source} is {}, the backend is {}", family(source), family(address));
+        let message = format!(
+            "the source {source} is {}, the backend is {}",
+            family(source),
+            family(address)
+        );
         cx.error(item.node.at, &format!("{}.source", item.path), message);
     }
     HealthCheck::Explicit(check)
 }
 
 /// Reports a service's source address that fits none of its backends. (One that fits some is used for those.)
-pub(super) fn check_source(cx: &mut Cx, service: &mut Fields<'_>, check: &OfService, backends: &[Backend]) {
-    let OfService::Given(Check { source: Some(source), .. }) = check else { return };
-    if backends.is_empty() || backends.iter().any(|b| family(b.address) == family(*source)) {
+pub(super) fn check_source(
+    cx: &mut Cx,
+    service: &mut Fields<'_>,
+    check: &OfService,
+    backends: &[Backend],
+) {
+    let OfService::Given(Check {
+        source: Some(source),
+        ..
+    }) = check
+    else {
+        return;
+    };
+    if backends.is_empty()
+        || backends
+            .iter()
+            .any(|b| family(b.address) == family(*source))
+    {
         return;
     }
-    let Some(item) = service.get("health_check") else { return };
+    let Some(item) = service.get("health_check") else {
+        return;
+    };
     let message = format!("the source {source} is {}, no backend is", family(*source));
     cx.error(item.node.at, &format!("{}.source", item.path), message);
 }
 
 /// The service's check as it applies to one backend: a source address of the other family is left to the kernel.
 fn for_family(mut check: Check, address: Option<IpAddr>) -> Check {
-    check.source = check.source.filter(|source| address.is_none_or(|a| family(a) == family(*source)));
+    check.source = check
+        .source
+        .filter(|source| address.is_none_or(|a| family(a) == family(*source)));
     check
 }
 
@@ -118,7 +151,10 @@ fn is_none(item: &Item<'_>) -> bool {
 
 fn read(item: &Item<'_>, cx: &mut Cx, base: &Timing, fallback: Option<&Probe>) -> Option<Check> {
     if !item.is_map() {
-        item.error(cx, "expected `none` or a mapping with one of tcp, http, https, dns, udp, ping or script");
+        item.error(
+            cx,
+            "expected `none` or a mapping with one of tcp, http, https, dns, udp, ping or script",
+        );
         return None;
     }
     let mut fields = item.fields(cx)?;
@@ -130,8 +166,12 @@ fn read(item: &Item<'_>, cx: &mut Cx, base: &Timing, fallback: Option<&Probe>) -
 
 fn timing(cx: &mut Cx, fields: &mut Fields<'_>, base: &Timing) -> Timing {
     Timing {
-        interval: fields.or(cx, "interval", base.interval, |i, cx| i.duration(cx, ms(50)..=secs(86_400))),
-        timeout: fields.or(cx, "timeout", base.timeout, |i, cx| i.duration(cx, ms(10)..=secs(600))),
+        interval: fields.or(cx, "interval", base.interval, |i, cx| {
+            i.duration(cx, ms(50)..=secs(86_400))
+        }),
+        timeout: fields.or(cx, "timeout", base.timeout, |i, cx| {
+            i.duration(cx, ms(10)..=secs(600))
+        }),
         retries: fields.or(cx, "retries", base.retries, |i, cx| i.number(cx, 0..=1000)),
         retry_delay: fields.or(cx, "retry_delay", base.retry_delay, |i, cx| {
             i.duration(cx, Duration::ZERO..=secs(3600))
@@ -143,12 +183,42 @@ fn timing(cx: &mut Cx, fields: &mut Fields<'_>, base: &Timing) -> Timing {
 
 impl Timing {
     fn of(check: &Check) -> Self {
-        let Check { interval, timeout, retries, retry_delay, rise, source, .. } = *check;
-        Self { interval, timeout, retries, retry_delay, rise, source }
+        let Check {
+            interval,
+            timeout,
+            retries,
+            retry_delay,
+            rise,
+            source,
+            ..
+        } = *check;
+        Self {
+            interval,
+            timeout,
+            retries,
+            retry_delay,
+            rise,
+            source,
+        }
     }
 
     fn with(self, probe: Probe) -> Check {
-        let Self { interval, timeout, retries, retry_delay, rise, source } = self;
-        Check { interval, timeout, retries, retry_delay, rise, source, probe }
+        let Self {
+            interval,
+            timeout,
+            retries,
+            retry_delay,
+            rise,
+            source,
+        } = self;
+        Check {
+            interval,
+            timeout,
+            retries,
+            retry_delay,
+            rise,
+            source,
+            probe,
+        }
     }
 }

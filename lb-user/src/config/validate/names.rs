@@ -63,8 +63,16 @@ fn check(cx: &mut Cx, item: &Item<'_>, known: &HashMap<String, u32>, what: &str,
     if known.contains_key(name) {
         return;
     }
-    let hint = if cx.is_full() { String::new() } else { suggest::hint(name, known.keys().map(String::as_str)) };
-    let hint = if hint.is_empty() { format!(", expected a name from `{section}`") } else { hint };
+    let hint = if cx.is_full() {
+        String::new()
+    } else {
+        suggest::hint(name, known.keys().map(String::as_str))
+    };
+    let hint = if hint.is_empty() {
+        format!(", expected a name from `{section}`")
+    } else {
+        hint
+    };
     item.error(cx, format!("there is no {what} {}{hint}", quote(name)));
 }
 
@@ -72,12 +80,21 @@ fn check(cx: &mut Cx, item: &Item<'_>, known: &HashMap<String, u32>, what: &str,
 fn table(cx: &mut Cx, tree: &Node, section: &str) -> HashMap<String, u32> {
     let mut lines = HashMap::new();
     for item in items(tree, section) {
-        let Value::Map(entries) = &item.node.value else { continue };
-        let Some(entry) = entries.iter().find(|e| e.key == "name") else { continue };
-        let Value::Scalar { text, .. } = &entry.node.value else { continue };
+        let Value::Map(entries) = &item.node.value else {
+            continue;
+        };
+        let Some(entry) = entries.iter().find(|e| e.key == "name") else {
+            continue;
+        };
+        let Value::Scalar { text, .. } = &entry.node.value else {
+            continue;
+        };
         match lines.get(text) {
             Some(line) => {
-                let message = format!("{} is taken, by line {line}: names must differ", quote(text));
+                let message = format!(
+                    "{} is taken, by line {line}: names must differ",
+                    quote(text)
+                );
                 cx.error(entry.node.at, &join_key(&item.path, "name"), message);
             }
             None => {

@@ -11,8 +11,8 @@ use super::{WEEK, address, at_most, backends, health, secs};
 use crate::config::{
     limits,
     model::{
-        Backend, Fallback, Forwarding, NatOptions, OnFailure, Persistence, Protocol, Quorum, Scheduler, Service,
-        ServiceKey, Timeouts,
+        Backend, Fallback, Forwarding, NatOptions, OnFailure, Persistence, Protocol, Quorum,
+        Scheduler, Service, ServiceKey, Timeouts,
     },
     walk::{Cx, Fields, Item},
 };
@@ -37,14 +37,22 @@ pub(super) fn read(cx: &mut Cx, root: &mut Fields<'_>) -> Vec<Service> {
         let before = backends;
         let service = service(item, cx, &mut keys, &mut backends);
         if before <= limits::BACKENDS && backends > limits::BACKENDS {
-            let message = format!("more than {} backends in all services together", limits::BACKENDS);
+            let message = format!(
+                "more than {} backends in all services together",
+                limits::BACKENDS
+            );
             cx.error(item.node.at, &format!("{}.backends", item.path), message);
         }
         service
     })
 }
 
-fn service(item: &Item<'_>, cx: &mut Cx, keys: &mut HashMap<ServiceKey, u32>, backend_count: &mut usize) -> Option<Service> {
+fn service(
+    item: &Item<'_>,
+    cx: &mut Cx,
+    keys: &mut HashMap<ServiceKey, u32>,
+    backend_count: &mut usize,
+) -> Option<Service> {
     let mut fields = item.fields(cx)?;
     let name = fields.need(cx, "name").and_then(|item| item.parsed(cx));
     let front = front(cx, &mut fields, keys);
@@ -52,10 +60,15 @@ fn service(item: &Item<'_>, cx: &mut Cx, keys: &mut HashMap<ServiceKey, u32>, ba
     let scheduler = fields.or(cx, "scheduler", Scheduler::Maglev, Item::word);
     let ring_size = fields.maybe(cx, "ring_size", ring_size).flatten();
     let long = Duration::ZERO..=WEEK;
-    let grace = fields.or(cx, "grace", secs(15 * 60), |item, cx| item.duration(cx, long.clone()));
-    let udp_grace = fields.or(cx, "udp_grace", secs(30), |item, cx| item.duration(cx, long.clone()));
-    let new_flow_budget =
-        fields.or(cx, "new_flow_budget", 100_000, |item, cx| item.number(cx, 0..=i64::from(u32::MAX)));
+    let grace = fields.or(cx, "grace", secs(15 * 60), |item, cx| {
+        item.duration(cx, long.clone())
+    });
+    let udp_grace = fields.or(cx, "udp_grace", secs(30), |item, cx| {
+        item.duration(cx, long.clone())
+    });
+    let new_flow_budget = fields.or(cx, "new_flow_budget", 100_000, |item, cx| {
+        item.number(cx, 0..=i64::from(u32::MAX))
+    });
     let timeouts = timeouts(cx, &mut fields);
     let persistence = fields.maybe(cx, "persistence", |item, cx| persistence(item, cx, front));
     let fallback = fields.maybe(cx, "fallback", |item, cx| fallback(item, cx, front));
@@ -91,20 +104,34 @@ fn service(item: &Item<'_>, cx: &mut Cx, keys: &mut HashMap<ServiceKey, u32>, ba
 /// Address, port and protocol, which no other service may have.
 fn front(cx: &mut Cx, fields: &mut Fields<'_>, keys: &mut HashMap<ServiceKey, u32>) -> Front {
     let address_item = fields.need(cx, "address");
-    let address = address_item.as_ref().and_then(|item| address::unicast(item, cx));
+    let address = address_item
+        .as_ref()
+        .and_then(|item| address::unicast(item, cx));
     let port = fields.need(cx, "port").and_then(|item| item.port(cx));
     let protocol = fields.or(cx, "protocol", Protocol::Tcp, Item::word);
     let forwarding = fields.or(cx, "forwarding", Forwarding::DirectRouting, Item::word);
     if let (Some(item), Some(address), Some(port)) = (address_item, address, port) {
-        let key = ServiceKey { address, port, protocol };
+        let key = ServiceKey {
+            address,
+            port,
+            protocol,
+        };
         match keys.get(&key) {
-            Some(line) => item.error(cx, format!("{key} is the service of line {line}, each may be given once")),
+            Some(line) => item.error(
+                cx,
+                format!("{key} is the service of line {line}, each may be given once"),
+            ),
             None => {
                 keys.insert(key, item.node.at.line);
             }
         }
     }
-    Front { address, port, protocol, forwarding }
+    Front {
+        address,
+        port,
+        protocol,
+        forwarding,
+    }
 }
 
 fn nat(cx: &mut Cx, fields: &mut Fields<'_>, front: Front) -> NatOptions {
@@ -124,33 +151,59 @@ fn nat(cx: &mut Cx, fields: &mut Fields<'_>, front: Front) -> NatOptions {
 fn ring_size(item: &Item<'_>, cx: &mut Cx) -> Option<Option<NonZeroU32>> {
     let size: u32 = item.number(cx, 0..=i64::from(limits::RING_SLOTS))?;
     if size != 0 && !is_prime(size) {
-        let next = (size..=limits::RING_SLOTS).find(|n| is_prime(*n)).unwrap_or(limits::RING_SLOTS);
+        let next = (size..=limits::RING_SLOTS)
+            .find(|n| is_prime(*n))
+            .unwrap_or(limits::RING_SLOTS);
         item.error(cx, format!("{size} is no prime number, the next one is {next} (0: chosen by the number of backends)"));
     }
     Some(NonZeroU32::new(size))
 }
 
 fn is_prime(n: u32) -> bool {
-    n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
+    n >= 2
+        && (2..)
+            .take_while(|d| d * d <= n)
+            .all(|d| !n.is_multiple_of(d))
 }
 
-fn check_ring_size(cx: &mut Cx, fields: &mut Fields<'_>, size: Option<NonZeroU32>, backends: &[Backend]) {
-    let (Some(size), Some(item)) = (size, fields.get("ring_size")) else { return };
+fn check_ring_size(
+    cx: &mut Cx,
+    fields: &mut Fields<'_>,
+    size: Option<NonZeroU32>,
+    backends: &[Backend],
+) {
+    let (Some(size), Some(item)) = (size, fields.get("ring_size")) else {
+        return;
+    };
     let sharing = backends.iter().filter(|b| b.weight.get() > 0).count();
     let size = usize::try_from(size.get()).unwrap_or(usize::MAX);
     if size < sharing {
-        item.error(cx, format!("{size} slots for {sharing} backends, each needs at least one"));
+        item.error(
+            cx,
+            format!("{size} slots for {sharing} backends, each needs at least one"),
+        );
     } else if size < sharing.saturating_mul(SLOTS_PER_BACKEND) {
-        let message = format!("fewer than {SLOTS_PER_BACKEND} slots per backend: shares may be off by more than 1%");
+        let message = format!(
+            "fewer than {SLOTS_PER_BACKEND} slots per backend: shares may be off by more than 1%"
+        );
         item.warn(cx, message);
     }
 }
 
 fn timeouts(cx: &mut Cx, fields: &mut Fields<'_>) -> Timeouts {
-    let absent = Timeouts { syn: secs(30), established: secs(15 * 60), closing: secs(30), udp: secs(2 * 60) };
+    let absent = Timeouts {
+        syn: secs(30),
+        established: secs(15 * 60),
+        closing: secs(30),
+        udp: secs(2 * 60),
+    };
     fields.or(cx, "timeouts", absent, |item, cx| {
         let mut fields = item.fields(cx)?;
-        let mut one = |key, default| fields.or(cx, key, default, |item, cx| item.duration(cx, secs(1)..=WEEK));
+        let mut one = |key, default| {
+            fields.or(cx, key, default, |item, cx| {
+                item.duration(cx, secs(1)..=WEEK)
+            })
+        };
         let timeouts = Timeouts {
             syn: one("syn", absent.syn),
             established: one("established", absent.established),
@@ -164,8 +217,14 @@ fn timeouts(cx: &mut Cx, fields: &mut Fields<'_>) -> Timeouts {
 
 fn persistence(item: &Item<'_>, cx: &mut Cx, front: Front) -> Option<Persistence> {
     let mut fields = item.fields(cx)?;
-    let timeout = fields.need(cx, "timeout").and_then(|item| item.duration(cx, secs(1)..=WEEK));
-    let full: u8 = if front.address.is_some_and(|a| a.is_ipv6()) { 128 } else { 32 };
+    let timeout = fields
+        .need(cx, "timeout")
+        .and_then(|item| item.duration(cx, secs(1)..=WEEK));
+    let full: u8 = if front.address.is_some_and(|a| a.is_ipv6()) {
+        128
+    } else {
+        32
+    };
     let length = fields.get("prefix_length");
     let prefix_length = match (length, front.address) {
         (None, _) => Some(full),
@@ -173,11 +232,19 @@ fn persistence(item: &Item<'_>, cx: &mut Cx, front: Front) -> Option<Persistence
         (Some(item), None) => item.number(cx, 1..=128),
     };
     fields.close(cx);
-    Some(Persistence { timeout: timeout?, prefix_length: prefix_length? })
+    Some(Persistence {
+        timeout: timeout?,
+        prefix_length: prefix_length?,
+    })
 }
 
 fn quorum(cx: &mut Cx, fields: &mut Fields<'_>, backends: &[Backend]) -> Quorum {
-    let absent = Quorum { up: 1, hysteresis: 0, on_up: None, on_down: None };
+    let absent = Quorum {
+        up: 1,
+        hysteresis: 0,
+        on_up: None,
+        on_down: None,
+    };
     let total: u64 = backends.iter().map(|b| u64::from(b.weight.get())).sum();
     fields.or(cx, "quorum", absent, |item, cx| {
         let mut fields = item.fields(cx)?;
@@ -191,9 +258,18 @@ fn quorum(cx: &mut Cx, fields: &mut Fields<'_>, backends: &[Backend]) -> Quorum 
         if quorum.hysteresis >= quorum.up
             && let Some(item) = fields.get("hysteresis")
         {
-            item.error(cx, format!("{} must be less than `up`, which is {}", quorum.hysteresis, quorum.up));
+            item.error(
+                cx,
+                format!(
+                    "{} must be less than `up`, which is {}",
+                    quorum.hysteresis, quorum.up
+                ),
+            );
         } else if u64::from(quorum.up) + u64::from(quorum.hysteresis) > total {
-            item.warn(cx, format!("can never be reached: all weights together are {total}"));
+            item.warn(
+                cx,
+                format!("can never be reached: all weights together are {total}"),
+            );
         }
         fields.close(cx);
         Some(quorum)
@@ -205,7 +281,10 @@ fn fallback(item: &Item<'_>, cx: &mut Cx, front: Front) -> Option<Fallback> {
     let address = backends::address(cx, &mut fields, front, front.forwarding);
     let port = backends::port(cx, &mut fields, front, front.forwarding);
     fields.close(cx);
-    Some(Fallback { address: address?, port: port? })
+    Some(Fallback {
+        address: address?,
+        port: port?,
+    })
 }
 
 fn warn_unanswered(cx: &mut Cx, fields: &mut Fields<'_>, backends: &[Backend], fallback: bool) {

@@ -16,8 +16,8 @@ use crate::{
     config::{
         limits,
         model::{
-            Checksum, Family, Garp, InitialState, Notify, Password, Script, SyncGroup, TrackWeight, Unicast,
-            VrrpInstance, VrrpVersion,
+            Checksum, Family, Garp, InitialState, Notify, Password, Script, SyncGroup, TrackWeight,
+            Unicast, VrrpInstance, VrrpVersion,
         },
         walk::{Cx, Fields, Item},
     },
@@ -32,10 +32,17 @@ struct Taken {
 }
 
 /// Reads `vrrp_instances`.
-pub(super) fn instances(cx: &mut Cx, root: &mut Fields<'_>, names: &Names, scripts: &[Script]) -> Vec<VrrpInstance> {
+pub(super) fn instances(
+    cx: &mut Cx,
+    root: &mut Fields<'_>,
+    names: &Names,
+    scripts: &[Script],
+) -> Vec<VrrpInstance> {
     at_most(cx, root, "vrrp_instances", limits::INSTANCES);
     let mut taken = Taken::default();
-    root.each(cx, "vrrp_instances", "instances", |item, cx| instance(item, cx, names, scripts, &mut taken))
+    root.each(cx, "vrrp_instances", "instances", |item, cx| {
+        instance(item, cx, names, scripts, &mut taken)
+    })
 }
 
 fn instance(
@@ -47,27 +54,41 @@ fn instance(
 ) -> Option<VrrpInstance> {
     let mut fields = item.fields(cx)?;
     let name = fields.need(cx, "name").and_then(|item| item.parsed(cx));
-    let interface: Option<IfName> = fields.need(cx, "interface").and_then(|item| item.parsed(cx));
-    let virtual_router_id =
-        fields.need(cx, "virtual_router_id").and_then(|item| item.number(cx, 1..=255)).and_then(RouterId::new);
+    let interface: Option<IfName> = fields
+        .need(cx, "interface")
+        .and_then(|item| item.parsed(cx));
+    let virtual_router_id = fields
+        .need(cx, "virtual_router_id")
+        .and_then(|item| item.number(cx, 1..=255))
+        .and_then(RouterId::new);
     let version = fields.or(cx, "version", VrrpVersion::V2, Item::word);
     let initial_state = fields.or(cx, "initial_state", InitialState::Backup, Item::word);
     let priority = fields.or(cx, "priority", Priority::DEFAULT, |item, cx| {
-        item.number(cx, 1..=255).map(|n| Priority::new(n).unwrap_or(Priority::OWNER))
+        item.number(cx, 1..=255)
+            .map(|n| Priority::new(n).unwrap_or(Priority::OWNER))
     });
     let advertisement_interval = interval(cx, &mut fields, version);
     let (preempt, preempt_delay) = preemption(cx, &mut fields, initial_state, priority);
     let family = family(&mut fields);
     let checksum = checksum(cx, &mut fields, version, family);
     let (unicast_source, unicast) = unicast_peers(cx, &mut fields, family);
-    let authentication = fields.maybe(cx, "authentication", |item, cx| authentication(item, cx, version));
+    let authentication = fields.maybe(cx, "authentication", |item, cx| {
+        authentication(item, cx, version)
+    });
     check_family(cx, &mut fields, version, family);
     let virtual_addresses = virtuals::addresses(cx, &mut fields, family, &mut taken.addresses);
     let virtual_routes = virtuals::routes(cx, &mut fields);
     let garp = garp(cx, &mut fields);
     let track = track::read(cx, &mut fields, names, scripts);
     let notify = fields.or(cx, "notify", Notify::default(), notify);
-    check_router(cx, &mut fields, &interface, family, virtual_router_id, taken);
+    check_router(
+        cx,
+        &mut fields,
+        &interface,
+        family,
+        virtual_router_id,
+        taken,
+    );
     fields.close(cx);
     Some(VrrpInstance {
         name: name?,
@@ -101,22 +122,38 @@ fn interval(cx: &mut Cx, fields: &mut Fields<'_>, version: VrrpVersion) -> Durat
     fields.or(cx, "advertisement_interval", secs(1), |item, cx| {
         let interval = item.duration(cx, allowed)?;
         if !interval.as_nanos().is_multiple_of(step.as_nanos()) {
-            item.error(cx, match version {
-                VrrpVersion::V2 => "version 2 has whole seconds only, use `version: 3` for less",
-                VrrpVersion::V3 => "version 3 has steps of 10ms",
-            });
+            item.error(
+                cx,
+                match version {
+                    VrrpVersion::V2 => {
+                        "version 2 has whole seconds only, use `version: 3` for less"
+                    }
+                    VrrpVersion::V3 => "version 3 has steps of 10ms",
+                },
+            );
         }
         Some(interval)
     })
 }
 
-fn preemption(cx: &mut Cx, fields: &mut Fields<'_>, initial: InitialState, priority: Priority) -> (bool, Duration) {
+fn preemption(
+    cx: &mut Cx,
+    fields: &mut Fields<'_>,
+    initial: InitialState,
+    priority: Priority,
+) -> (bool, Duration) {
     let preempt = fields.or(cx, "preempt", true, |item, cx| {
         let preempt = item.flag(cx)?;
         if !preempt && priority == Priority::OWNER {
-            item.error(cx, "false with priority 255: the owner of the addresses always takes over");
+            item.error(
+                cx,
+                "false with priority 255: the owner of the addresses always takes over",
+            );
         } else if !preempt && initial == InitialState::Master {
-            item.warn(cx, "false with `initial_state: master`: this router takes over whenever it starts");
+            item.warn(
+                cx,
+                "false with `initial_state: master`: this router takes over whenever it starts",
+            );
         }
         Some(preempt)
     });
@@ -134,7 +171,11 @@ fn preemption(cx: &mut Cx, fields: &mut Fields<'_>, initial: InitialState, prior
 fn family(fields: &mut Fields<'_>) -> Family {
     let first = virtuals::first_address(fields)
         .or_else(|| fields.get("unicast_source")?.as_scalar()?.parse().ok())
-        .or_else(|| virtuals::first_of(&fields.get("unicast_peers")?)?.parse().ok());
+        .or_else(|| {
+            virtuals::first_of(&fields.get("unicast_peers")?)?
+                .parse()
+                .ok()
+        });
     first.map_or(Family::V4, Family::of)
 }
 
@@ -151,7 +192,12 @@ fn check_family(cx: &mut Cx, fields: &mut Fields<'_>, version: VrrpVersion, fami
     }
 }
 
-fn checksum(cx: &mut Cx, fields: &mut Fields<'_>, version: VrrpVersion, family: Family) -> Checksum {
+fn checksum(
+    cx: &mut Cx,
+    fields: &mut Fields<'_>,
+    version: VrrpVersion,
+    family: Family,
+) -> Checksum {
     fields.or(cx, "checksum", Checksum::Auto, |item, cx| {
         let checksum = item.word(cx)?;
         if checksum != Checksum::Auto && (version == VrrpVersion::V2 || family == Family::V6) {
@@ -161,11 +207,21 @@ fn checksum(cx: &mut Cx, fields: &mut Fields<'_>, version: VrrpVersion, family: 
     })
 }
 
-fn unicast_peers(cx: &mut Cx, fields: &mut Fields<'_>, family: Family) -> (Option<IpAddr>, Option<Unicast>) {
+fn unicast_peers(
+    cx: &mut Cx,
+    fields: &mut Fields<'_>,
+    family: Family,
+) -> (Option<IpAddr>, Option<Unicast>) {
     let of_family = |item: &Item<'_>, cx: &mut Cx| {
         let address = unicast(item, cx)?;
         if Family::of(address) != family {
-            item.error(cx, format!("{address} is {}, the instance is {family}", family_word(address)));
+            item.error(
+                cx,
+                format!(
+                    "{address} is {}, the instance is {family}",
+                    family_word(address)
+                ),
+            );
         }
         Some(address)
     };
@@ -174,7 +230,10 @@ fn unicast_peers(cx: &mut Cx, fields: &mut Fields<'_>, family: Family) -> (Optio
     let peers = fields.each(cx, "unicast_peers", "addresses", |item, cx| {
         let address = of_family(item, cx)?;
         if Some(address) == source {
-            item.error(cx, format!("{address} is this node's `unicast_source`, expected the other nodes only"));
+            item.error(
+                cx,
+                format!("{address} is this node's `unicast_source`, expected the other nodes only"),
+            );
         } else if !seen.insert(address) {
             item.error(cx, format!("{address} is listed twice"));
         }
@@ -186,7 +245,10 @@ fn unicast_peers(cx: &mut Cx, fields: &mut Fields<'_>, family: Family) -> (Optio
         }
         item.flag(cx)
     });
-    (source, (!peers.is_empty()).then_some(Unicast { peers, ttl_check }))
+    (
+        source,
+        (!peers.is_empty()).then_some(Unicast { peers, ttl_check }),
+    )
 }
 
 fn authentication(item: &Item<'_>, cx: &mut Cx, version: VrrpVersion) -> Option<Password> {
@@ -194,29 +256,46 @@ fn authentication(item: &Item<'_>, cx: &mut Cx, version: VrrpVersion) -> Option<
     let pass = fields.need(cx, "pass").and_then(|item| {
         let pass = item.some_text(cx)?;
         if pass.len() > PASSWORD_BYTES {
-            let message = format!("{} bytes, only the first {PASSWORD_BYTES} are sent", pass.len());
+            let message = format!(
+                "{} bytes, only the first {PASSWORD_BYTES} are sent",
+                pass.len()
+            );
             item.warn(cx, message);
         }
         Password::new(pass.to_owned())
     });
     if version == VrrpVersion::V3 {
-        fields.error(cx, "version 3 has no authentication, remove it or use `version: 2`");
+        fields.error(
+            cx,
+            "version 3 has no authentication, remove it or use `version: 2`",
+        );
     }
     fields.close(cx);
     pass
 }
 
 fn garp(cx: &mut Cx, fields: &mut Fields<'_>) -> Garp {
-    let absent = Garp { repeat: 5, delay: secs(5), refresh: Duration::ZERO };
+    let absent = Garp {
+        repeat: 5,
+        delay: secs(5),
+        refresh: Duration::ZERO,
+    };
     fields.or(cx, "garp", absent, |item, cx| {
         let mut fields = item.fields(cx)?;
         let garp = Garp {
-            repeat: fields.or(cx, "repeat", absent.repeat, |item, cx| item.number(cx, 1..=100)),
-            delay: fields.or(cx, "delay", absent.delay, |item, cx| item.duration(cx, Duration::ZERO..=secs(3600))),
+            repeat: fields.or(cx, "repeat", absent.repeat, |item, cx| {
+                item.number(cx, 1..=100)
+            }),
+            delay: fields.or(cx, "delay", absent.delay, |item, cx| {
+                item.duration(cx, Duration::ZERO..=secs(3600))
+            }),
             refresh: fields.or(cx, "refresh", absent.refresh, |item, cx| {
                 let refresh = item.duration(cx, Duration::ZERO..=secs(86_400))?;
                 if !refresh.is_zero() && refresh < secs(1) {
-                    item.error(cx, "less than a second, expected `0s` (never) or at least `1s`");
+                    item.error(
+                        cx,
+                        "less than a second, expected `0s` (never) or at least `1s`",
+                    );
                 }
                 Some(refresh)
             }),
@@ -247,14 +326,21 @@ fn check_router(
     id: Option<RouterId>,
     taken: &mut Taken,
 ) {
-    let (Some(interface), Some(id), Some(item)) = (interface, id, fields.get("virtual_router_id")) else { return };
+    let (Some(interface), Some(id), Some(item)) = (interface, id, fields.get("virtual_router_id"))
+    else {
+        return;
+    };
     match taken.routers.get(&(interface.clone(), family, id)) {
         Some(line) => {
-            let message = format!("{id} is taken on `{interface}` for {family}, by line {line}: use another one");
+            let message = format!(
+                "{id} is taken on `{interface}` for {family}, by line {line}: use another one"
+            );
             item.error(cx, message);
         }
         None => {
-            taken.routers.insert((interface.clone(), family, id), item.node.at.line);
+            taken
+                .routers
+                .insert((interface.clone(), family, id), item.node.at.line);
         }
     }
 }
@@ -274,7 +360,10 @@ pub(super) fn sync_groups(cx: &mut Cx, root: &mut Fields<'_>, names: &Names) -> 
             let text = item.as_scalar()?.to_owned();
             let line = item.node.at.line;
             if let Some(first) = grouped.get(&text) {
-                item.error(cx, format!("`{text}` is in a group already, in line {first}: it can be in one"));
+                item.error(
+                    cx,
+                    format!("`{text}` is in a group already, in line {first}: it can be in one"),
+                );
             }
             grouped.entry(text).or_insert(line);
             Some(member)
@@ -284,7 +373,11 @@ pub(super) fn sync_groups(cx: &mut Cx, root: &mut Fields<'_>, names: &Names) -> 
         }
         let notify = fields.or(cx, "notify", Notify::default(), notify);
         fields.close(cx);
-        Some(SyncGroup { name: name?, members, notify })
+        Some(SyncGroup {
+            name: name?,
+            members,
+            notify,
+        })
     })
 }
 
@@ -302,7 +395,16 @@ pub(super) fn scripts(cx: &mut Cx, root: &mut Fields<'_>) -> Vec<Script> {
         let weight = fields.or(cx, "weight", TrackWeight::FAULT, track::weight);
         let user = user(cx, &mut fields);
         fields.close(cx);
-        Some(Script { name: name?, command: command?, interval, timeout, rise, fall, weight, user })
+        Some(Script {
+            name: name?,
+            command: command?,
+            interval,
+            timeout,
+            rise,
+            fall,
+            weight,
+            user,
+        })
     })
 }
 

@@ -30,13 +30,22 @@ pub(super) fn read(cx: &mut Cx, check: &mut Fields<'_>, fallback: Option<&Probe>
         .filter_map(|(key, read)| check.get_even_null(key).map(|item| (*key, item, *read)))
         .collect();
     if let [(first, ..), (_, second, _), ..] = given.as_slice() {
-        second.error(cx, format!("a check has one probe, this one has `{first}` already"));
+        second.error(
+            cx,
+            format!("a check has one probe, this one has `{first}` already"),
+        );
     }
     match given.first() {
         Some((_, item, read)) => read(item, cx),
         None => {
             if fallback.is_none() {
-                check.error(cx, format!("nothing to try, expected one of {}", one_of(PROBES.map(|(key, _)| key))));
+                check.error(
+                    cx,
+                    format!(
+                        "nothing to try, expected one of {}",
+                        one_of(PROBES.map(|(key, _)| key))
+                    ),
+                );
             }
             fallback.cloned()
         }
@@ -66,19 +75,32 @@ fn https(item: &Item<'_>, cx: &mut Cx) -> Option<Probe> {
     let http = http_fields(cx, &mut fields);
     let tls_verify = fields.or(cx, "tls_verify", true, Item::flag);
     fields.close(cx);
-    Some(Probe::Https { http: http?, tls_verify })
+    Some(Probe::Https {
+        http: http?,
+        tls_verify,
+    })
 }
 
 fn http_fields(cx: &mut Cx, fields: &mut Fields<'_>) -> Option<HttpProbe> {
     let port = port(cx, fields);
     let host = fields.maybe(cx, "host", |item, cx| item.some_text(cx).map(str::to_owned));
     let paths = match fields.get("paths") {
-        None => vec![HttpPath { path: "/".to_owned(), status: vec![200], digest: None, body_regex: None }],
+        None => vec![HttpPath {
+            path: "/".to_owned(),
+            status: vec![200],
+            digest: None,
+            body_regex: None,
+        }],
         Some(item) if item.is_empty_list() => {
             item.error(cx, "empty, expected at least one path like `{ path: / }`");
             return None;
         }
-        Some(_) => fields.each(cx, "paths", "paths like `{ path: /, status: [200] }`", http_path),
+        Some(_) => fields.each(
+            cx,
+            "paths",
+            "paths like `{ path: /, status: [200] }`",
+            http_path,
+        ),
     };
     Some(HttpProbe { port, host, paths })
 }
@@ -88,7 +110,10 @@ fn http_path(item: &Item<'_>, cx: &mut Cx) -> Option<HttpPath> {
     let path = fields.or(cx, "path", "/".to_owned(), |item, cx| {
         let path = item.some_text(cx)?;
         if !path.starts_with('/') || path.contains(char::is_whitespace) {
-            item.error(cx, format!("{} is no path, expected one like `/health`", quote(path)));
+            item.error(
+                cx,
+                format!("{} is no path, expected one like `/health`", quote(path)),
+            );
         }
         Some(path.to_owned())
     });
@@ -98,13 +123,24 @@ fn http_path(item: &Item<'_>, cx: &mut Cx) -> Option<HttpPath> {
             item.error(cx, "empty, expected at least one status code like `[200]`");
             Vec::new()
         }
-        Some(_) => fields.each(cx, "status", "status codes like `[200, 204]`", |item, cx| item.number(cx, 100..=599)),
+        Some(_) => fields.each(
+            cx,
+            "status",
+            "status codes like `[200, 204]`",
+            |item, cx| item.number(cx, 100..=599),
+        ),
     };
     let digest = fields.maybe(cx, "digest", |item, cx| {
         let text = item.some_text(cx)?;
         let digest = hex(text).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
         if digest.is_none() {
-            item.error(cx, format!("{} is no MD5 digest, expected 32 hexadecimal digits", quote(text)));
+            item.error(
+                cx,
+                format!(
+                    "{} is no MD5 digest, expected 32 hexadecimal digits",
+                    quote(text)
+                ),
+            );
         }
         digest
     });
@@ -114,14 +150,26 @@ fn http_path(item: &Item<'_>, cx: &mut Cx) -> Option<HttpPath> {
             Ok(_) => Some(text.to_owned()),
             Err(error) => {
                 let why = error.to_string();
-                let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                item.error(cx, format!("{} is no regular expression: {why}", quote(text)));
+                let why = why
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .trim_start_matches("error: ");
+                item.error(
+                    cx,
+                    format!("{} is no regular expression: {why}", quote(text)),
+                );
                 None
             }
         }
     });
     fields.close(cx);
-    Some(HttpPath { path, status, digest, body_regex })
+    Some(HttpPath {
+        path,
+        status,
+        digest,
+        body_regex,
+    })
 }
 
 fn dns(item: &Item<'_>, cx: &mut Cx) -> Option<Probe> {
@@ -138,7 +186,11 @@ fn dns(item: &Item<'_>, cx: &mut Cx) -> Option<Probe> {
     });
     let record = fields.or(cx, "type", DnsType::A, Item::word);
     fields.close(cx);
-    Some(Probe::Dns(DnsProbe { port, name: name?, record }))
+    Some(Probe::Dns(DnsProbe {
+        port,
+        name: name?,
+        record,
+    }))
 }
 
 fn udp(item: &Item<'_>, cx: &mut Cx) -> Option<Probe> {
@@ -147,7 +199,11 @@ fn udp(item: &Item<'_>, cx: &mut Cx) -> Option<Probe> {
     let payload = fields.or(cx, "payload", Payload(Vec::new()), payload);
     let reply = fields.maybe(cx, "reply", self::payload);
     fields.close(cx);
-    Some(Probe::Udp(UdpProbe { port, payload, reply }))
+    Some(Probe::Udp(UdpProbe {
+        port,
+        payload,
+        reply,
+    }))
 }
 
 /// `0x…` is bytes in hexadecimal, anything else is text.
@@ -158,13 +214,22 @@ fn payload(item: &Item<'_>, cx: &mut Cx) -> Option<Payload> {
         Some(digits) => match hex(digits) {
             Some(bytes) => bytes,
             None => {
-                item.error(cx, format!("{} is not hexadecimal, expected pairs of digits after `0x`", quote(text)));
+                item.error(
+                    cx,
+                    format!(
+                        "{} is not hexadecimal, expected pairs of digits after `0x`",
+                        quote(text)
+                    ),
+                );
                 return None;
             }
         },
     };
     if bytes.len() > PAYLOAD_MAX {
-        item.error(cx, format!("{} bytes, at most {PAYLOAD_MAX} are allowed", bytes.len()));
+        item.error(
+            cx,
+            format!("{} bytes, at most {PAYLOAD_MAX} are allowed", bytes.len()),
+        );
     }
     Some(Payload(bytes))
 }
@@ -179,16 +244,26 @@ fn script(item: &Item<'_>, cx: &mut Cx) -> Option<Probe> {
     let command = fields.need(cx, "command").and_then(|item| item.command(cx));
     let user = vrrp::user(cx, &mut fields);
     fields.close(cx);
-    Some(Probe::Script(ScriptProbe { command: command?, user }))
+    Some(Probe::Script(ScriptProbe {
+        command: command?,
+        user,
+    }))
 }
 
 fn hex(digits: &str) -> Option<Vec<u8>> {
-    let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let digit = |b: &u8| {
+        char::from(*b)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
     let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
     if !rest.is_empty() {
         return None;
     }
-    pairs.iter().map(|[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect()
+    pairs
+        .iter()
+        .map(|[high, low]| Some(digit(high)? << 4 | digit(low)?))
+        .collect()
 }
 
 /// What fits a datagram that needs no fragments on any path.
