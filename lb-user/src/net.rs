@@ -150,7 +150,11 @@ impl Answer {
                 _ => {}
             }
         }
-        if complete { Ok(answer) } else { Err(RequestError::Closed) }
+        if complete {
+            Ok(answer)
+        } else {
+            Err(RequestError::Closed)
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use lb_user::{
     net::{
-        NetView, Net, NextHop, Unresolved, Watch,
+        Net, NetView, NextHop, Unresolved, Watch,
         address::AddressSpec,
         link::LinkError,
         neighbour::{NeighbourKey, NeighbourState},
@@ -45,6 +45,9 @@ impl Lab {
         host.ip("address add 10.0.0.2/24 dev wire1");
         host.ip("address add fd00::2/64 dev wire1 nodad");
         host.ip("link set wire1 up");
+        // A host does not answer for an address before it has checked that nobody else has it.
+        let settled = |side: &Namespace| side.ip("-6 address show tentative").is_empty();
+        wait_for(Duration::from_secs(5), || settled(&lb) && settled(&host));
         Self { lb, host }
     }
 }
@@ -127,7 +130,10 @@ fn hosts_on_the_link_resolve_at_once_in_both_families() {
         });
     }
     let view = watch.view.borrow();
-    let link = view.links.values().find(|link| link.name.as_str() == "wire0");
+    let link = view
+        .links
+        .values()
+        .find(|link| link.name.as_str() == "wire0");
     assert_eq!(link.map(|link| link.kind.as_deref()), Some(Some("veth")));
     assert!(view.own_addresses.contains(&ip("10.0.0.1")));
     assert_eq!(view.upkeep_problem, None);
@@ -199,17 +205,28 @@ fn a_route_by_a_gateway_is_followed_when_it_changes() {
     let mut watch = Running::start(&lab.lb, &["192.0.2.7"]);
     let limit = Duration::from_secs(1);
     watch.until("192.0.2.7", limit, |hop| {
-        matches!(hop, NextHop::Unresolved { reason: Unresolved::NoRoute { .. } })
+        matches!(
+            hop,
+            NextHop::Unresolved {
+                reason: Unresolved::NoRoute { .. }
+            }
+        )
     });
     lab.lb.ip("route add 192.0.2.0/24 via 10.0.0.2");
     watch.until("192.0.2.7", limit, |hop| goes_to(hop, HOST_MAC));
-    lab.lb.ip("route replace 192.0.2.0/24 via 10.1.0.2 mtu 1300");
+    lab.lb
+        .ip("route replace 192.0.2.0/24 via 10.1.0.2 mtu 1300");
     watch.until("192.0.2.7", limit, |hop| {
         goes_to(hop, OTHER_MAC) && matches!(hop, NextHop::Resolved { mtu: 1300, .. })
     });
     lab.lb.ip("route replace blackhole 192.0.2.0/24");
     watch.until("192.0.2.7", limit, |hop| {
-        matches!(hop, NextHop::Unresolved { reason: Unresolved::Blackhole { .. } })
+        matches!(
+            hop,
+            NextHop::Unresolved {
+                reason: Unresolved::Blackhole { .. }
+            }
+        )
     });
 }
 
@@ -235,7 +252,8 @@ fn neighbour_entries_are_managed_while_wanted_and_gone_afterwards() {
         return;
     }
     let lab = Lab::new();
-    lab.lb.ip("neigh add 10.0.0.77 lladdr 02:00:00:00:00:77 dev wire0");
+    lab.lb
+        .ip("neigh add 10.0.0.77 lladdr 02:00:00:00:00:77 dev wire0");
     let mut watch = Running::start(&lab.lb, &["10.0.0.2", "fd00::2", "10.0.0.77"]);
     let limit = Duration::from_secs(1);
     for to in ["10.0.0.2", "fd00::2"] {
@@ -252,7 +270,10 @@ fn neighbour_entries_are_managed_while_wanted_and_gone_afterwards() {
     watch.stop().expect("an orderly end");
     let table = lab.lb.ip("neigh show");
     assert!(!table.contains("10.0.0.2 "), "{table}");
-    assert!(table.contains("10.0.0.77") && table.contains("PERMANENT"), "{table}");
+    assert!(
+        table.contains("10.0.0.77") && table.contains("PERMANENT"),
+        "{table}"
+    );
 }
 
 #[test]
@@ -274,8 +295,12 @@ fn entries_left_by_a_killed_agent_are_taken_over() {
         });
     });
     let mut watch = Running::start(&lab.lb, &["10.0.0.2"]);
-    watch.until("10.0.0.2", Duration::from_secs(1), |hop| goes_to(hop, HOST_MAC));
-    wait_for(Duration::from_secs(1), || lab.lb.ip("neigh show 10.0.0.3").is_empty());
+    watch.until("10.0.0.2", Duration::from_secs(1), |hop| {
+        goes_to(hop, HOST_MAC)
+    });
+    wait_for(Duration::from_secs(1), || {
+        lab.lb.ip("neigh show 10.0.0.3").is_empty()
+    });
     watch.stop().expect("an orderly end");
     assert_eq!(lab.lb.ip("neigh show 10.0.0.2"), "");
 }
@@ -298,7 +323,9 @@ fn a_host_that_does_not_answer_is_named_and_found_soon_after_it_comes() {
     watch.until("10.0.0.5", Duration::from_secs(1), |hop| reason(hop, false));
     watch.until("10.0.0.5", Duration::from_secs(10), |hop| reason(hop, true));
     lab.host.ip("address add 10.0.0.5/24 dev wire1");
-    let found = watch.until("10.0.0.5", Duration::from_secs(3), |hop| goes_to(hop, HOST_MAC));
+    let found = watch.until("10.0.0.5", Duration::from_secs(3), |hop| {
+        goes_to(hop, HOST_MAC)
+    });
     eprintln!("found after {found:?}");
 }
 
@@ -309,7 +336,10 @@ fn ten_thousand_next_hops_resolve_in_seconds() {
     }
     let lab = Lab::new();
     lab.host.ip("route add local 10.7.0.0/16 dev lo");
-    for (route, what) in [("via 10.0.0.2", "by one gateway"), ("dev wire0", "on the link")] {
+    for (route, what) in [
+        ("via 10.0.0.2", "by one gateway"),
+        ("dev wire0", "on the link"),
+    ] {
         lab.lb.ip(&format!("route replace 10.7.0.0/16 {route}"));
         let began = Instant::now();
         let mut watch = Running::start(&lab.lb, &[]);
@@ -318,7 +348,9 @@ fn ten_thousand_next_hops_resolve_in_seconds() {
             .collect();
         watch.targets.send_replace(targets.clone());
         watch.until_view(Duration::from_secs(20), |view| {
-            targets.iter().all(|to| matches!(view.next_hops.get(to), Some(hop) if goes_to(hop, HOST_MAC)))
+            targets
+                .iter()
+                .all(|to| matches!(view.next_hops.get(to), Some(hop) if goes_to(hop, HOST_MAC)))
         });
         eprintln!("10,000 next hops {what} after {:?}", began.elapsed());
         let began = Instant::now();
@@ -336,7 +368,10 @@ fn addresses_and_routes_are_added_and_removed_once() {
     lab.lb.run(|| {
         with_net(async |net| {
             let interface = net.link(&"wire0".parse().unwrap()).await.unwrap().index;
-            for (address, prefix, label) in [("10.0.0.100", 24, Some("wire0:7")), ("fd00::100", 128, None)] {
+            for (address, prefix, label) in [
+                ("10.0.0.100", 24, Some("wire0:7")),
+                ("fd00::100", 128, None),
+            ] {
                 let spec = AddressSpec {
                     interface,
                     address: ip(address),
@@ -363,12 +398,17 @@ fn addresses_and_routes_are_added_and_removed_once() {
                     table: None,
                     onlink: false,
                 };
-                assert_eq!(net.route_to(ip(inside)).await.unwrap(), RouteAnswer::NoRoute);
+                assert_eq!(
+                    net.route_to(ip(inside)).await.unwrap(),
+                    RouteAnswer::NoRoute
+                );
                 assert!(net.add_route(&route).await.unwrap());
                 assert!(!net.add_route(&route).await.unwrap());
                 let answer = net.route_to(ip(inside)).await.unwrap();
-                assert!(matches!(answer, RouteAnswer::Unicast { gateway, interface: out, .. }
-                    if gateway == Some(ip(via)) && out == interface));
+                assert!(
+                    matches!(answer, RouteAnswer::Unicast { gateway, interface: out, .. }
+                    if gateway == Some(ip(via)) && out == interface)
+                );
                 assert!(net.remove_route(&route).await.unwrap());
                 assert!(!net.remove_route(&route).await.unwrap());
             }
@@ -384,9 +424,13 @@ fn routes_that_forbid_are_told_apart() {
         return;
     }
     let lab = Lab::new();
-    for (number, kind) in ["blackhole", "unreachable", "prohibit", "throw"].iter().enumerate() {
+    for (number, kind) in ["blackhole", "unreachable", "prohibit", "throw"]
+        .iter()
+        .enumerate()
+    {
         lab.lb.ip(&format!("route add {kind} 192.0.{number}.0/24"));
-        lab.lb.ip(&format!("route add {kind} 2001:db8:{number}::/48"));
+        lab.lb
+            .ip(&format!("route add {kind} 2001:db8:{number}::/48"));
     }
     let wanted = [
         RouteAnswer::Blackhole,
@@ -427,7 +471,10 @@ fn a_neighbours_address_is_written_and_stays_managed() {
             let mac = Mac([2, 0, 0, 0, 0, 0x55]);
             net.set_neighbour(key, mac).await.unwrap();
             let entry = net.neighbour(key).await.unwrap().unwrap();
-            assert_eq!((entry.mac, entry.state), (Some(mac), NeighbourState::Reachable));
+            assert_eq!(
+                (entry.mac, entry.state),
+                (Some(mac), NeighbourState::Reachable)
+            );
             assert!(entry.managed && entry.ours);
             assert!(net.forget_neighbour(key).await.unwrap());
             assert!(!net.forget_neighbour(key).await.unwrap());

@@ -172,9 +172,7 @@ impl Net {
         {
             Ok(()) => Ok(true),
             Err(error)
-                if error.is(Errno::ENOENT)
-                    || error.is(Errno::ENODEV)
-                    || error.is(Errno::ENXIO) =>
+                if error.is(Errno::ENOENT) || error.is(Errno::ENODEV) || error.is(Errno::ENXIO) =>
             {
                 Ok(false)
             }

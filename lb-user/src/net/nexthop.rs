@@ -245,9 +245,7 @@ impl Tables {
         tags.reverse();
         let services: Vec<bool> = tags.iter().map(|tag| tag.service).collect();
         match services.as_slice() {
-            [] | [false] | [true, false] => {
-                Ok((at.index, tags.iter().map(|tag| tag.id).collect()))
-            }
+            [] | [false] | [true, false] => Ok((at.index, tags.iter().map(|tag| tag.id).collect())),
             _ => Err(stack(link)),
         }
     }
@@ -261,9 +259,7 @@ impl Tables {
     fn any_source(&self, interface: IfIndex, to: IpAddr) -> Option<IpAddr> {
         self.addresses
             .values()
-            .find(|own| {
-                own.interface == interface && own.address.is_ipv4() == to.is_ipv4()
-            })
+            .find(|own| own.interface == interface && own.address.is_ipv4() == to.is_ipv4())
             .map(|own| own.address)
     }
 

@@ -10,12 +10,7 @@ mod socket;
 mod wire;
 
 use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    future::poll_fn,
-    io,
-    net::IpAddr,
-    task::Poll,
+    collections::BTreeMap, convert::Infallible, future::poll_fn, io, net::IpAddr, task::Poll,
 };
 
 use tokio::{
@@ -171,9 +166,7 @@ impl Prober {
 }
 
 /// The next frame on any socket; never, while there is none.
-async fn receive(
-    sockets: &BTreeMap<SocketKey, ProbeSocket>,
-) -> (SocketKey, io::Result<Vec<u8>>) {
+async fn receive(sockets: &BTreeMap<SocketKey, ProbeSocket>) -> (SocketKey, io::Result<Vec<u8>>) {
     poll_fn(|context| {
         for (key, socket) in sockets {
             if let Poll::Ready(frame) = socket.poll_receive(context) {

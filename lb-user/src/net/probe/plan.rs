@@ -104,7 +104,12 @@ impl Plan {
             }
             // The kernel asks for an unknown one by itself right now; be the second. Known ones
             // are spread over the interval, and stay so.
-            let deadline = now + if kernel.is_some() { offset } else { REPLY_LIMIT };
+            let deadline = now
+                + if kernel.is_some() {
+                    offset
+                } else {
+                    REPLY_LIMIT
+                };
             offset += spread;
             self.due.insert((deadline, key));
             self.peers.insert(

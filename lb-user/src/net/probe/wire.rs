@@ -8,9 +8,7 @@ use pnet_packet::{
     ethernet::{EtherTypes, EthernetPacket, MutableEthernetPacket},
     icmpv6::{
         self, Icmpv6Code, Icmpv6Packet, Icmpv6Types,
-        ndp::{
-            MutableNeighborSolicitPacket, NdpOption, NdpOptionTypes, NeighborAdvertPacket,
-        },
+        ndp::{MutableNeighborSolicitPacket, NdpOption, NdpOptionTypes, NeighborAdvertPacket},
     },
     ip::IpNextHeaderProtocols,
     ipv6::{Ipv6Packet, MutableIpv6Packet},
@@ -85,7 +83,11 @@ fn solicitation(
     source: Ipv6Addr,
     to: Option<Mac>,
 ) -> Option<Vec<u8>> {
-    let destination = if to.is_some() { target } else { solicited_node(target) };
+    let destination = if to.is_some() {
+        target
+    } else {
+        solicited_node(target)
+    };
     let [.., a, b, c, d] = destination.octets();
     let to = to.unwrap_or(Mac([0x33, 0x33, a, b, c, d])); // RFC 2464 §7
     let mut frame = vec![0; ETHERNET + IPV6 + SOLICITATION];

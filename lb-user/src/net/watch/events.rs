@@ -34,7 +34,11 @@ pub(super) fn apply(tables: &mut Tables, message: &RouteNetlinkMessage) -> Chang
             // A port that leaves its bridge is a "deleted link" of another family.
             let whole = message.header.interface_family == AddressFamily::Unspec;
             let index = IfIndex::new(message.header.index).filter(|_| whole);
-            changed(index.and_then(|index| tables.links.remove(&index)).is_some())
+            changed(
+                index
+                    .and_then(|index| tables.links.remove(&index))
+                    .is_some(),
+            )
         }
         RouteNetlinkMessage::NewAddress(message) => match Address::from_message(message) {
             Some(address) => set_address(tables, address),
