@@ -30,6 +30,9 @@ use crate::net::{
     probe::{Learned, Peer, Peers},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// What has to be worked out again.
 #[derive(Debug, Default)]
 struct Dirty {
