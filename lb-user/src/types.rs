@@ -73,11 +73,7 @@ impl FromStr for IfName {
             || s == "."
             || s == ".."
             || s.chars().any(|c| c == '/' || c == ':' || c.is_whitespace());
-        if bad {
-            Err(IfNameError)
-        } else {
-            Ok(Self(s.to_owned()))
-        }
+        if bad { Err(IfNameError) } else { Ok(Self(s.to_owned())) }
     }
 }
 
