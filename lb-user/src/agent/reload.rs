@@ -51,7 +51,13 @@ impl Desired {
             error: result.as_ref().err().map(ToString::to_string),
         };
         match &result {
-            Ok(change) => tracing::info!(%change, "reloaded"),
+            Ok(change) => tracing::info!(
+                added = change.services.added.len(),
+                removed = change.services.removed.len(),
+                changed = change.services.changed.len(),
+                unchanged = change.services.unchanged.len(),
+                "reloaded"
+            ),
             Err(error) => {
                 for line in error.lines() {
                     tracing::error!(error = line, "the file was not taken over");
@@ -66,7 +72,7 @@ impl Desired {
         accept(&loaded)?;
         let change = config::diff::diff(&self.config, &loaded.config);
         let mut refused: Vec<String> = change
-            .needs_restart()
+            .needs_restart
             .iter()
             .map(|key| format!("`{key}` cannot change while ballast runs; restart it (forwarding goes on meanwhile)"))
             .collect();

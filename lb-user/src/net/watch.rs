@@ -1,9 +1,10 @@
 //! The driver that keeps a [`NetView`] true: kernel events, wanted addresses and answers to probes
 //! in; next hops out; neighbour entries of next hops kept.
 //!
-//! One future, no task. It works things out again [`COALESCE`] after the first of a burst of events,
-//! and everything every [`RESYNC`]. When it is cancelled it removes the neighbour entries it made.
+//! One future, no task. It works things out again 20 ms after the first of a burst of events, and
+//! everything every 30 s. When it is cancelled it removes the neighbour entries it made.
 
+mod driver;
 mod events;
 mod upkeep;
 
@@ -11,30 +12,22 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     pin::Pin,
-    time::Duration,
 };
 
-use futures_util::{FutureExt as _, Stream, StreamExt as _};
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use futures_util::{Stream, StreamExt as _};
+use netlink_packet_core::NetlinkMessage;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::AsyncSocket as _;
 use nix::sys::socket::{setsockopt, sockopt};
 use rtnetlink::MulticastGroup;
-use tokio::{
-    sync::{mpsc, watch},
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::{events::Change, upkeep::Upkeep};
+use self::driver::{Driver, Ends};
 use super::{
-    Net, NextHop, OpenError, RequestError,
-    address::AddressError,
-    error::chain,
-    link::{Link, LinkError},
-    neighbour::{NeighbourError, NeighbourKey},
-    nexthop::Tables,
-    probe::{self, Learned, Peer, Peers},
+    Net, NextHop, OpenError,
+    link::Link,
+    probe::{self, Peers},
 };
 use crate::types::IfIndex;
 
@@ -107,23 +100,14 @@ impl Watch {
     ) -> Result<(), WatchError> {
         let (peers, peers_seen) = watch::channel(Peers::new());
         let (learned_by_probe, learned) = mpsc::channel(LEARNED_CAPACITY);
-        let now = Instant::now();
-        let driver = Driver {
+        let driver = Driver::new(Ends {
             net: self.net,
             events: self.events,
             targets,
             learned,
             out,
             peers,
-            tables: Tables::default(),
-            wanted: BTreeSet::new(),
-            behind: BTreeMap::new(),
-            upkeep: Upkeep::default(),
-            dirty: Dirty::everything(),
-            flush_at: Some(now),
-            not_before: now,
-            resync_at: now + RESYNC,
-        };
+        });
         tokio::select! {
             result = driver.run(cancel) => result,
             () = self.connections => Err(WatchError::Closed),
@@ -132,6 +116,7 @@ impl Watch {
     }
 }
 
+<<<<<<< HEAD
 /// What has to be worked out again.
 #[derive(Debug, Default)]
 struct Dirty {
@@ -471,6 +456,8 @@ impl ResyncError {
     }
 }
 
+=======
+>>>>>>> wt-net
 /// A burst of events, ten thousand managed neighbours say, must fit. Best effort: a smaller buffer
 /// only means that we read everything anew more often.
 fn widen(connection: &mut netlink_proto::Connection<RouteNetlinkMessage>) {
@@ -491,18 +478,6 @@ const GROUPS: &[MulticastGroup] = &[
     MulticastGroup::Ipv6Rule,
     MulticastGroup::Neigh,
 ];
-/// From the first of a burst of events until it is worked out.
-const COALESCE: Duration = Duration::from_millis(20);
-/// Everything is read anew this often, whatever the events said.
-const RESYNC: Duration = Duration::from_secs(30);
-/// After the kernel refused to answer.
-const RETRY: Duration = Duration::from_secs(1);
-/// For the removal of our neighbour entries.
-const CLOSE_LIMIT: Duration = Duration::from_secs(2);
-/// The pause after asking for routes, in times of how long it took.
-const PAUSE_FACTOR: u32 = 4;
-/// Answers wait in the socket's buffer: it holds some 200 small ones by default.
-const ROUTES_AT_ONCE: usize = 32;
 /// Answers of probes not yet told to the kernel.
 const LEARNED_CAPACITY: usize = 256;
 /// Bytes of events that may wait.
