@@ -11,3 +11,7 @@ pub mod ring;
 pub mod net;
 
 pub mod dataplane;
+
+pub mod observe;
+
+pub mod control;

@@ -1,0 +1,105 @@
+use super::*;
+use crate::observe::snapshot::*;
+
+fn backend(name: &str, state: BackendState, slots: u32, reason: Option<&str>) -> Backend {
+    Backend {
+        name: name.to_owned(),
+        address: "10.0.0.11".parse().unwrap(),
+        port: 80,
+        weight: 1,
+        forwarding: "direct_routing".to_owned(),
+        state,
+        reason: reason.map(str::to_owned),
+        next_hop: None,
+        slots,
+        traffic: Traffic { packets: 1200, bytes: 99_000, new_flows: 40, packets_per_second: 12.4 },
+    }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        schema_version: SCHEMA_VERSION,
+        version: "0.1.0".to_owned(),
+        router_id: "lb01".to_owned(),
+        pid: 42,
+        uptime_seconds: 3700,
+        config: ConfigState {
+            file: "/etc/ballast/ballast.yaml".to_owned(),
+            last_reload: Reload { ok: true, error: None, at_unix: 0 },
+        },
+        datapath: Some(Datapath {
+            interfaces: vec![Interface {
+                name: "eth0".to_owned(),
+                ifindex: 2,
+                mode: Some("generic".to_owned()),
+                reason: Some("the driver has no native XDP".to_owned()),
+            }],
+            layout: 1,
+            program_id: Some(7),
+            trace: false,
+            ring_memory: Memory { used: 300_000, total: 256 << 20 },
+        }),
+        services: vec![Service {
+            name: "web".to_owned(),
+            address: "172.16.0.125".parse().unwrap(),
+            port: 80,
+            protocol: "tcp".to_owned(),
+            forwarding: "direct_routing".to_owned(),
+            scheduler: "maglev".to_owned(),
+            ring_slots: 1009,
+            traffic: Traffic { packets: 2400, bytes: 198_000, new_flows: 80, packets_per_second: 24.8 },
+            backends: vec![
+                backend("web1", BackendState::Up, 1009, None),
+                backend("second", BackendState::Unresolved, 0, Some("no answer to ARP")),
+            ],
+        }],
+        drops: [("fragment".to_owned(), 3), ("no_backend".to_owned(), 0)].into(),
+        problem: None,
+    }
+}
+
+#[test]
+fn a_screen_shows_what_runs_where_and_why() {
+    let expected = "\
+ballast 0.1.0 on lb01, pid 42, up 1h 1m 40s
+config      /etc/ballast/ballast.yaml
+datapath    XDP generic on eth0 (the driver has no native XDP)
+ring memory 292 KiB of 256 MiB
+
+web  172.16.0.125:80/tcp  maglev  ring 1009  25 packets/s, 2400 packets, 193 KiB, 80 new flows
+  BACKEND  ADDRESS       FORWARDING      WEIGHT          SLOTS  STATE       PACKETS/S  PACKETS  NEW FLOWS
+  web1     10.0.0.11:80  direct_routing       1  1009 (100.0%)  up                 12     1200         40
+  second   10.0.0.11:80  direct_routing       1              0  unresolved         12     1200         40  no answer to ARP
+
+dropped     fragment 3
+";
+    assert_eq!(screen(&snapshot()), expected);
+}
+
+#[test]
+fn trouble_stands_at_the_top() {
+    let mut snapshot = snapshot();
+    snapshot.config.last_reload = Reload { ok: false, error: Some("a.yaml:1:2: x: bad\na.yaml:3:4: y: bad".to_owned()), at_unix: 9 };
+    snapshot.problem = Some("interface eth1 is missing".to_owned());
+    snapshot.datapath = None;
+    let expected = "\
+ballast 0.1.0 on lb01, pid 42, up 1h 1m 40s
+config      /etc/ballast/ballast.yaml: NOT taken over, the one before is in force:
+            a.yaml:1:2: x: bad
+            a.yaml:3:4: y: bad
+datapath    none: there are no services
+PROBLEM     interface eth1 is missing
+";
+    assert!(screen(&snapshot).starts_with(expected), "{}", screen(&snapshot));
+}
+
+#[test]
+fn the_document_keeps_its_fields() {
+    let json = serde_json::to_value(snapshot()).unwrap();
+    let back: Snapshot = serde_json::from_value(json.clone()).unwrap();
+    assert_eq!(back, snapshot());
+    let backend = &json["services"][0]["backends"][1];
+    assert_eq!(backend["state"], "unresolved");
+    assert_eq!(backend["packets"], 1200);
+    assert_eq!(json["datapath"]["interfaces"][0]["mode"], "generic");
+}
