@@ -310,17 +310,8 @@ fn entries_left_by_a_killed_agent_are_taken_over() {
         });
     });
     let mut watch = Running::start(&lab.lb, &["10.0.0.2"]);
-<<<<<<< HEAD
-    watch.until("10.0.0.2", Duration::from_secs(1), |hop| {
-        goes_to(hop, HOST_MAC)
-    });
-    wait_for(Duration::from_secs(1), || {
-        lab.lb.ip("neigh show 10.0.0.3").is_empty()
-    });
-=======
     watch.until("10.0.0.2", SOON, |hop| goes_to(hop, HOST_MAC));
     wait_for(SOON, || lab.lb.ip("neigh show 10.0.0.3").is_empty());
->>>>>>> wt-net
     watch.stop().expect("an orderly end");
     assert_eq!(lab.lb.ip("neigh show 10.0.0.2"), "");
 }
