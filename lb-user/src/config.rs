@@ -52,7 +52,7 @@ impl Loaded {
     /// does not have it, the place is that of the innermost part of the path that it does have.
     #[must_use]
     pub fn diagnostic(&self, path: &str, severity: Severity, message: &str) -> Diagnostic {
-        let Pos { line, column } = self.tree.find(path).0.at;
+        let Pos { line, column } = self.tree.find(path).0;
         Diagnostic {
             file: self.file.as_str().into(),
             line,

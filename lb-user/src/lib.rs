@@ -2,16 +2,5 @@
 //!
 //! Rooms, lowest first; a room imports only rooms above it in this list.
 
-pub mod types;
-
 pub mod config;
-
-pub mod ring;
-
-pub mod net;
-
-pub mod dataplane;
-
-pub mod observe;
-
-pub mod control;
+pub mod types;

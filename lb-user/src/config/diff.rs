@@ -11,6 +11,8 @@ use super::{
 };
 use crate::types::{GroupName, IfName, InstanceName, ScriptName};
 
+#[cfg(test)]
+mod tests;
 
 /// What a new configuration changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -78,8 +78,7 @@ fn options() -> Options {
             max_events: limits::YAML_EVENTS,
             max_nodes: limits::YAML_EVENTS,
             max_depth: limits::YAML_DEPTH,
-            // One more, so that it is the same limit, with the same message, that stops both kinds of nesting.
-            flow_nesting_limit: limits::YAML_DEPTH + 1,
+            flow_nesting_limit: limits::YAML_DEPTH,
             max_documents: 2,
             // One anchor for the checks of a thousand backends is what anchors are for; replays are bounded below.
             enforce_alias_anchor_ratio: false,
@@ -123,6 +122,8 @@ fn explain(error: &Error) -> (Option<Pos>, String) {
         Error::UnsupportedTag { tag, .. } => {
             format!("the tag `{tag}` has no meaning here, remove it")
         }
+        // The scanner's own limit, for brackets and braces.
+        Error::ExternalMessage { msg, .. } if msg.starts_with("recursion limit") => too_deep(),
         Error::ExternalMessage { msg, .. } | Error::Message { msg, .. } => not_yaml(msg),
         other => not_yaml(strip_position(&other.to_string())),
     };
@@ -138,11 +139,15 @@ fn budget(error: &Error) -> String {
         }
     );
     if depth {
-        format!("nested deeper than {} levels", limits::YAML_DEPTH)
+        too_deep()
     } else {
         "too much: the document, with its aliases expanded, is beyond any real configuration"
             .to_owned()
     }
+}
+
+fn too_deep() -> String {
+    format!("nested deeper than {} levels", limits::YAML_DEPTH)
 }
 
 fn too_large() -> String {

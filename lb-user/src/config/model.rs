@@ -22,8 +22,8 @@ pub use self::{
         ScriptProbe, UdpProbe,
     },
     service::{
-        Backend, Fallback, Forwarding, NatOptions, Persistence, Protocol, Quorum, Scheduler,
-        Service, ServiceKey, Timeouts,
+        Backend, BackendKey, Fallback, Forwarding, NatOptions, Persistence, Protocol, Quorum,
+        Scheduler, Service, ServiceKey, Timeouts,
     },
     vrrp::{
         Checksum, Family, Garp, InitialState, Notify, Password, RouteTarget, Script, SyncGroup,

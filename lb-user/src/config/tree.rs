@@ -40,25 +40,29 @@ pub(crate) struct Entry {
 }
 
 impl Node {
-    /// The innermost part of `path` (like `services[0].port`) that the document has, and whether that is all of it.
-    pub(crate) fn find(&self, path: &str) -> (&Self, bool) {
-        let mut node = self;
+    /// Where to point at for `path` (like `services[0].port`), or for the innermost part of it that the document has, and whether
+    /// that is all of it. A value that begins below its key is pointed at by its key.
+    pub(crate) fn find(&self, path: &str) -> (Pos, bool) {
+        let (mut node, mut at) = (self, self.at);
         for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
             let next = match (&node.value, step.strip_suffix(']')) {
-                (Value::List(items), Some(index)) => {
-                    index.parse().ok().and_then(|i: usize| items.get(i))
-                }
-                (Value::Map(entries), None) => {
-                    entries.iter().find(|e| e.key == step).map(|e| &e.node)
-                }
+                (Value::List(items), Some(index)) => index
+                    .parse()
+                    .ok()
+                    .and_then(|i: usize| items.get(i))
+                    .map(|item| (item, item.at)),
+                (Value::Map(entries), None) => entries
+                    .iter()
+                    .find(|e| e.key == step)
+                    .map(|e| (&e.node, e.place())),
                 _ => None,
             };
             match next {
-                Some(next) => node = next,
-                None => return (node, false),
+                Some(next) => (node, at) = next,
+                None => return (at, false),
             }
         }
-        (node, true)
+        (at, true)
     }
 
     /// What this is called in a message.
@@ -76,6 +80,16 @@ impl Node {
             } => "text",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
+        }
+    }
+}
+
+impl Entry {
+    fn place(&self) -> Pos {
+        if self.node.at.line == self.at.line {
+            self.node.at
+        } else {
+            self.at
         }
     }
 }

@@ -20,6 +20,7 @@ use std::{collections::HashSet, net::IpAddr, path::PathBuf, time::Duration};
 
 use self::names::Names;
 use super::{
+    Pos,
     model::{Alerts, Config},
     tree::{Node, Value},
     walk::{Cx, Fields, Item},
@@ -29,7 +30,7 @@ use super::{
 pub(super) fn config(cx: &mut Cx, tree: &Node) -> Option<Config> {
     if empty(tree) {
         cx.error(
-            tree.at,
+            Pos::START,
             "",
             "the file is empty, expected at least `services` or `vrrp_instances`",
         );
@@ -71,12 +72,6 @@ pub(super) fn config(cx: &mut Cx, tree: &Node) -> Option<Config> {
     if names.services() > 0 {
         datapath::require_interfaces(cx, &mut fields);
     }
-    if names.services() == 0 && names.instances() == 0 && !cx.has_errors() {
-        fields.error(
-            cx,
-            "nothing to do, expected at least one of `services` or `vrrp_instances`",
-        );
-    }
     let owned: HashSet<IpAddr> = vrrp_instances
         .iter()
         .flat_map(|i| &i.virtual_addresses)
@@ -87,6 +82,13 @@ pub(super) fn config(cx: &mut Cx, tree: &Node) -> Option<Config> {
         unowned(cx, tree, &owned);
     }
     fields.close(cx);
+    if names.services() == 0 && names.instances() == 0 && !cx.has_errors() {
+        cx.error(
+            tree.at,
+            "",
+            "nothing to do, expected at least one of `services` or `vrrp_instances`",
+        );
+    }
     Some(Config {
         router_id,
         runtime_dir,

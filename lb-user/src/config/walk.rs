@@ -77,10 +77,16 @@ impl Cx {
     /// Everything found, and one more that counts the rest.
     pub(super) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
         if self.dropped > 0 {
+            let (line, column) = self
+                .found
+                .iter()
+                .map(|d| (d.line, d.column))
+                .max()
+                .unwrap_or((1, 1));
             self.found.push(Diagnostic {
                 file: self.file,
-                line: u32::MAX,
-                column: 1,
+                line,
+                column,
                 path: String::new(),
                 message: format!("and {} more", self.dropped),
                 severity: Severity::Error,
@@ -366,7 +372,9 @@ impl<'a> Item<'a> {
 impl<'a> Fields<'a> {
     /// The value of `key`, even if it is nothing.
     pub(super) fn get_even_null(&mut self, key: &'static str) -> Option<Item<'a>> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         let entry = self.entries.iter().find(|e| e.key == key)?;
         Some(Item {
             node: &entry.node,
@@ -448,11 +456,10 @@ impl<'a> Fields<'a> {
                 continue;
             }
             let hint = suggest::hint(&entry.key, self.asked.iter().copied());
-            let known = one_of(self.asked.iter().copied());
-            let allowed = if hint.is_empty() {
-                format!(", allowed are {known}")
-            } else {
-                hint
+            let allowed = match (hint.is_empty(), self.asked.is_empty()) {
+                (false, _) => hint,
+                (true, true) => ", there are none here".to_owned(),
+                (true, false) => format!(", allowed are {}", one_of(self.asked.iter().copied())),
             };
             let path = join_key(&self.path, &sanitized(&entry.key));
             cx.error(entry.at, &path, format!("unknown key{allowed}"));

@@ -19,14 +19,22 @@ fn wrong(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The node at `path`.
+fn node<'a>(tree: &'a Node, path: &str) -> &'a Node {
+    path.split('.').fold(tree, |node, step| match &node.value {
+        Value::Map(entries) => &entries.iter().find(|e| e.key == step).unwrap().node,
+        Value::List(items) => &items[step.parse::<usize>().unwrap()],
+        other => panic!("no {step} in {other:?}"),
+    })
+}
+
 fn at(tree: &Node, path: &str) -> (u32, u32) {
-    let (node, whole) = tree.find(path);
-    assert!(whole, "no {path}");
-    (node.at.line, node.at.column)
+    let Pos { line, column } = node(tree, path).at;
+    (line, column)
 }
 
 fn text<'a>(tree: &'a Node, path: &str) -> (&'a str, Kind) {
-    match &tree.find(path).0.value {
+    match &node(tree, path).value {
         Value::Scalar { text, kind } => (text, *kind),
         other => panic!("{path} is {other:?}"),
     }
@@ -39,12 +47,12 @@ fn every_value_knows_where_it_begins() {
     );
     assert_eq!(at(&tree, "a"), (3, 4));
     assert_eq!(at(&tree, "b"), (5, 3));
-    assert_eq!(at(&tree, "b[0]"), (5, 5));
-    assert_eq!(at(&tree, "b[0].c"), (5, 10));
-    assert_eq!(at(&tree, "b[0].d[1]"), (5, 20));
-    assert_eq!(at(&tree, "b[1]"), (6, 5));
-    assert_eq!(at(&tree, "b[1].c"), (6, 8));
-    assert_eq!(at(&tree, "b[1].d"), (7, 10));
+    assert_eq!(at(&tree, "b.0"), (5, 5));
+    assert_eq!(at(&tree, "b.0.c"), (5, 10));
+    assert_eq!(at(&tree, "b.0.d.1"), (5, 20));
+    assert_eq!(at(&tree, "b.1"), (6, 5));
+    assert_eq!(at(&tree, "b.1.c"), (6, 8));
+    assert_eq!(at(&tree, "b.1.d"), (7, 10));
 }
 
 #[test]

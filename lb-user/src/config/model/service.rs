@@ -96,6 +96,32 @@ pub struct Backend {
     pub health_check: HealthCheck,
 }
 
+impl Backend {
+    /// What identifies the backend within its service.
+    #[must_use]
+    pub fn key(&self) -> BackendKey {
+        BackendKey {
+            address: self.address,
+            port: self.port,
+        }
+    }
+}
+
+/// What identifies a backend within its service: never its name, nor its place in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackendKey {
+    /// The backend's address.
+    pub address: IpAddr,
+    /// The backend's port, in host byte order.
+    pub port: NonZeroU16,
+}
+
+impl fmt::Display for BackendKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        std::net::SocketAddr::new(self.address, self.port.get()).fmt(f)
+    }
+}
+
 /// The server that answers while a service is below quorum. It is reached by the service's own forwarding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fallback {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config::{
-        model::{Backend, Forwarding},
+        model::{Backend, BackendKey, Forwarding},
         walk::{Cx, Fields, Item},
     },
     types::{BackendName, Weight},
@@ -24,16 +24,16 @@ pub(super) fn read(
     count: &mut usize,
 ) -> Vec<Backend> {
     let mut names: HashMap<BackendName, u32> = HashMap::new();
-    let mut places: HashMap<(IpAddr, NonZeroU16), u32> = HashMap::new();
+    let mut places: HashMap<BackendKey, u32> = HashMap::new();
     service.each(cx, "backends", "backends", |item, cx| {
         *count += 1;
         let backend = backend(item, cx, front, check)?;
         let line = item.node.at.line;
         // One mistake, one message: who has the same place often has the same name, too.
-        if let Some(first) = places.get(&(backend.address, backend.port)) {
+        if let Some(first) = places.get(&backend.key()) {
             let message = format!(
                 "{} is the backend of line {first}, each may be given once",
-                backend.address
+                backend.key()
             );
             place_of(item, "address").error(cx, message);
         } else if let Some(first) = names.get(&backend.name) {
@@ -43,9 +43,7 @@ pub(super) fn read(
             );
             place_of(item, "name").error(cx, message);
         }
-        places
-            .entry((backend.address, backend.port))
-            .or_insert(line);
+        places.entry(backend.key()).or_insert(line);
         names.entry(backend.name.clone()).or_insert(line);
         Some(backend)
     })
