@@ -2,5 +2,16 @@
 //!
 //! Rooms, lowest first; a room imports only rooms above it in this list.
 
-pub mod config;
 pub mod types;
+
+pub mod config;
+
+pub mod ring;
+
+pub mod net;
+
+pub mod dataplane;
+
+pub mod observe;
+
+pub mod control;
