@@ -7,6 +7,7 @@
 mod maps;
 mod packet;
 mod pipeline;
+mod trace;
 
 use aya_ebpf::{macros::xdp, programs::XdpContext};
 

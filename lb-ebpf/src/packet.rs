@@ -18,6 +18,12 @@ impl Packet {
         Self { ctx }
     }
 
+    /// For the log helpers.
+    #[cfg(feature = "trace")]
+    pub(crate) fn context(&self) -> &XdpContext {
+        &self.ctx
+    }
+
     /// Index of the interface the frame came in by.
     #[inline(always)]
     pub(crate) fn ingress(&self) -> u32 {

@@ -7,7 +7,7 @@ use lb_common::{
     verdict::DropReason,
 };
 
-use crate::{maps, packet::Packet};
+use crate::{maps, packet::Packet, trace};
 
 /// From frame to XDP code.
 #[inline(always)]
@@ -28,9 +28,11 @@ pub(crate) fn run(ctx: XdpContext) -> u32 {
         Ok((action, forward)) => {
             let bytes = forward.packet.length;
             maps::count_forward(forward.service, forward.backend.id, bytes, forward.new_flow);
+            trace::forwarded(&packet, &forward, action);
             action
         }
         Err(reason) => {
+            trace::dropped(&packet, reason);
             maps::count_drop(reason);
             xdp_action::XDP_DROP
         }

@@ -58,7 +58,7 @@ impl Desired {
                 removed = change.services.removed.len(),
                 changed = change.services.changed.len(),
                 unchanged = change.services.unchanged.len(),
-                "reloaded",
+                "reloaded"
             ),
             Err(error) => {
                 for line in error.lines() {

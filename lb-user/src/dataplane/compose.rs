@@ -85,12 +85,11 @@ struct CachedRing {
 /// # Errors
 ///
 /// [`NoRoom`] if the maps are too small for the configuration.
-pub fn compose(
-    inputs: &Inputs<'_>,
-    ids: &mut Ids,
-    cache: &mut RingCache,
-) -> Result<Image, NoRoom> {
-    let mut image = Image { front: inputs.front.clone(), ..Image::default() };
+pub fn compose(inputs: &Inputs<'_>, ids: &mut Ids, cache: &mut RingCache) -> Result<Image, NoRoom> {
+    let mut image = Image {
+        front: inputs.front.clone(),
+        ..Image::default()
+    };
     let mut seen = BTreeSet::new();
     for service in &inputs.config.services {
         if service.forwarding == Forwarding::Nat {
@@ -120,7 +119,10 @@ fn add_service(
     let backend_ids = ids.backends(key, members)?;
     let mut reachable = Vec::with_capacity(backends.len());
     for (backend, (backend_id, generation)) in backends.iter().zip(&backend_ids) {
-        let hop = inputs.hops.get(&backend.address).unwrap_or(&Hop::Unresolved);
+        let hop = inputs
+            .hops
+            .get(&backend.address)
+            .unwrap_or(&Hop::Unresolved);
         let mut entry = entry(backend, hop, inputs.config.datapath.tunnel_source.as_ref());
         entry.id = backend_id.0;
         entry.generation = *generation;
@@ -137,10 +139,15 @@ fn add_service(
             weight: backend.weight.get(),
             tunnel: backend.forwarding == Forwarding::Tunnel,
         };
-        image.backends.insert(*backend_id, BackendImage { entry, info });
+        image
+            .backends
+            .insert(*backend_id, BackendImage { entry, info });
     }
     let owners = owners(service, key, &backends, reachable, cache);
-    let locals = backend_ids.iter().map(|(backend_id, _)| *backend_id).collect();
+    let locals = backend_ids
+        .iter()
+        .map(|(backend_id, _)| *backend_id)
+        .collect();
     let service_image = ServiceImage {
         key,
         hash_key: hash_key(inputs.config.datapath.hash_key.as_deref(), key),
@@ -162,13 +169,23 @@ fn owners(
     // With nobody reachable the slots keep owners, so that drops are counted as what they are: the
     // next hop is missing, not the backend.
     let nobody = !reachable.contains(&true);
-    let available: Vec<bool> =
-        reachable.iter().zip(backends).map(|(r, b)| (*r || nobody) && b.weight.get() > 0).collect();
+    let available: Vec<bool> = reachable
+        .iter()
+        .zip(backends)
+        .map(|(r, b)| (*r || nobody) && b.weight.get() > 0)
+        .collect();
     let members: Vec<Member> = backends
         .iter()
-        .map(|b| Member { address: b.address, port: b.port.get(), weight: b.weight.get() })
+        .map(|b| Member {
+            address: b.address,
+            port: b.port.get(),
+            weight: b.weight.get(),
+        })
         .collect();
-    let slots = slot_count(&members, service.ring_size.map_or(0, std::num::NonZero::get));
+    let slots = slot_count(
+        &members,
+        service.ring_size.map_or(0, std::num::NonZero::get),
+    );
     if let Some(cached) = cache.rings.get_mut(&key)
         && cached.members == members
         && cached.slots == slots
@@ -181,7 +198,13 @@ fn owners(
     }
     let heads = Heads::build(&members, slots);
     let owners: Arc<[u16]> = heads.owners(|member| available[member]).into();
-    let cached = CachedRing { members, slots, heads, available, owners: Arc::clone(&owners) };
+    let cached = CachedRing {
+        members,
+        slots,
+        heads,
+        available,
+        owners: Arc::clone(&owners),
+    };
     cache.rings.insert(key, cached);
     owners
 }
@@ -195,7 +218,12 @@ fn entry(backend: &Backend, hop: &Hop, tunnel_source: Option<&TunnelSource>) -> 
     };
     let hop = match hop {
         Hop::To(hop) => hop,
-        Hop::Local => return BackendEntry { mode: ForwardMode::Local as u8, ..unresolved },
+        Hop::Local => {
+            return BackendEntry {
+                mode: ForwardMode::Local as u8,
+                ..unresolved
+            };
+        }
         Hop::Unresolved => return unresolved,
     };
     let mode = match (backend.forwarding, backend.address) {
@@ -241,7 +269,8 @@ fn outer_source(
     hop: &NextHop,
     configured: Option<&TunnelSource>,
 ) -> Option<(Addr, u8)> {
-    let configured = configured.filter(|source| source.network().addr().is_ipv4() == backend.is_ipv4());
+    let configured =
+        configured.filter(|source| source.network().addr().is_ipv4() == backend.is_ipv4());
     match configured {
         Some(TunnelSource::Address(address)) => Some((Addr::from(*address), 0)),
         Some(TunnelSource::Prefix(network)) => {
@@ -270,9 +299,18 @@ pub fn service_key(service: &Service) -> flow::ServiceKey {
 #[must_use]
 pub fn hash_key(secret: Option<&str>, key: flow::ServiceKey) -> u64 {
     let [high, low] = key.addr.words();
-    let words = [u64::from_be(high), u64::from_be(low), u64::from(key.port_protocol)];
+    let words = [
+        u64::from_be(high),
+        u64::from_be(low),
+        u64::from(key.port_protocol),
+    ];
     let secret = secret.unwrap_or("").as_bytes().chunks(8).map(|chunk| {
-        chunk.iter().fold(1, |word: u64, byte| word << 8 | u64::from(*byte))
+        chunk
+            .iter()
+            .fold(1, |word: u64, byte| word << 8 | u64::from(*byte))
     });
-    words.into_iter().chain(secret).fold(0x6261_6c6c_6173_7421, |hash, word| mix64(hash ^ word))
+    words
+        .into_iter()
+        .chain(secret)
+        .fold(0x6261_6c6c_6173_7421, |hash, word| mix64(hash ^ word))
 }

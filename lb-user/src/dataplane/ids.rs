@@ -42,7 +42,11 @@ impl Ids {
     /// The indices of an image, in maps of these sizes.
     #[must_use]
     pub fn of(image: &Image, service_capacity: u32, backend_capacity: u32) -> Self {
-        let services = image.services.iter().map(|(id, service)| (service.key, *id)).collect();
+        let services = image
+            .services
+            .iter()
+            .map(|(id, service)| (service.key, *id))
+            .collect();
         let backends = image.backends.iter().filter_map(|(id, backend)| {
             let service = image.services.get(&backend.info.service_id)?;
             let key = (service.key, backend.info.address, backend.info.port);
@@ -67,8 +71,10 @@ impl Ids {
             return Ok(*id);
         }
         let used = self.services.values().map(|id| id.0);
-        let id = lowest_free(used, self.service_capacity)
-            .ok_or(NoRoom { what: "services", capacity: self.service_capacity })?;
+        let id = lowest_free(used, self.service_capacity).ok_or(NoRoom {
+            what: "services",
+            capacity: self.service_capacity,
+        })?;
         self.services.insert(key, ServiceId(id));
         Ok(ServiceId(id))
     }
@@ -96,11 +102,14 @@ impl Ids {
                 let used: BTreeSet<u32> = self.backends.values().map(|(id, _)| id.0).collect();
                 (0..self.backend_capacity).filter(move |id| !used.contains(id))
             });
-            let id = free
-                .next()
-                .map(BackendId)
-                .ok_or(NoRoom { what: "backends", capacity: self.backend_capacity })?;
-            let generation = self.generations.remove(&id).map_or(0, |last| last.wrapping_add(1));
+            let id = free.next().map(BackendId).ok_or(NoRoom {
+                what: "backends",
+                capacity: self.backend_capacity,
+            })?;
+            let generation = self
+                .generations
+                .remove(&id)
+                .map_or(0, |last| last.wrapping_add(1));
             self.backends.insert(key, (id, generation));
             ids.push((id, generation));
         }
@@ -109,7 +118,8 @@ impl Ids {
 
     /// Frees what an image no longer has. To be called after the plan that erased it was applied.
     pub fn retain(&mut self, image: &Image) {
-        self.services.retain(|_, id| image.services.contains_key(id));
+        self.services
+            .retain(|_, id| image.services.contains_key(id));
         let generations = &mut self.generations;
         self.backends.retain(|_, (id, generation)| {
             let kept = image.backends.contains_key(id);

@@ -23,6 +23,8 @@ pub struct Address {
     pub prefix: u8,
     /// Not the first of its network (IPv4), so not what the kernel sends from.
     pub secondary: bool,
+    /// Added without duplicate address detection (IPv6), as virtual addresses are.
+    pub unchecked: bool,
 }
 
 /// An address to add or remove.
@@ -148,7 +150,9 @@ impl Address {
             // On a point-to-point interface "address" is the peer's; "local" is ours.
             address: local.or(address)?,
             prefix: message.header.prefix_len,
-            secondary: message.header.flags.contains(AddressHeaderFlags::Secondary),
+            secondary: message.header.flags.contains(AddressHeaderFlags::Secondary)
+                && message.header.family == AddressFamily::Inet,
+            unchecked: message.header.flags.contains(AddressHeaderFlags::Nodad),
         })
     }
 

@@ -173,8 +173,8 @@ impl Tables {
     }
 
     /// The address to ask a neighbour from: one of the interface's own in the neighbour's network,
-    /// where there is one. Host addresses and secondary ones come last: a virtual address would
-    /// teach the neighbour our Ethernet address for it, also while a peer holds it.
+    /// where there is one. What looks like a virtual address comes last: asking from one teaches
+    /// the neighbour our Ethernet address for it.
     #[must_use]
     pub fn asking_source(&self, key: NeighbourKey) -> Option<IpAddr> {
         self.addresses
@@ -183,7 +183,7 @@ impl Tables {
             .filter(|own| own.address.is_ipv4() == key.address.is_ipv4())
             .min_by_key(|own| {
                 let host = own.prefix == if own.address.is_ipv4() { 32 } else { 128 };
-                (!own.covers(key.address), host, own.secondary)
+                (!own.covers(key.address), host, own.secondary, own.unchecked)
             })
             .map(|own| own.address)
     }

@@ -1,11 +1,16 @@
 //! Network namespaces of a test's own: gone with the last descriptor, also after a panic.
 
-use std::{fs::File, os::fd::AsRawFd as _, process::Command, thread};
+use std::{
+    fs::{self, File},
+    os::fd::AsRawFd as _,
+    process::Command,
+    thread,
+};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
 /// Whether namespaces can be made. If not, says so, and fails where nothing may be skipped.
-pub fn can_make_namespaces() -> bool {
+pub(crate) fn can_make_namespaces() -> bool {
     if nix::unistd::geteuid().is_root() {
         return true;
     }
@@ -18,15 +23,17 @@ pub fn can_make_namespaces() -> bool {
 }
 
 /// One network namespace.
-pub struct Namespace {
+pub(crate) struct Namespace {
     descriptor: File,
 }
 
 impl Namespace {
     /// A new one, with its loopback interface up.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let descriptor = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("root may");
+            // Nobody else is here: do not spend seconds on asking.
+            fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0").expect("IPv6 is on");
             File::open("/proc/thread-self/ns/net").expect("every thread has one")
         })
         .join()
@@ -37,7 +44,7 @@ impl Namespace {
     }
 
     /// Runs something on a thread of its own in the namespace.
-    pub fn run<T: Send>(&self, job: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn run<T: Send>(&self, job: impl FnOnce() -> T + Send) -> T {
         thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 setns(&self.descriptor, CloneFlags::CLONE_NEWNET).expect("root may");
@@ -51,7 +58,7 @@ impl Namespace {
     }
 
     /// The same, for a job that outlives the call.
-    pub fn start<T: Send + 'static>(
+    pub(crate) fn start<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> thread::JoinHandle<T> {
@@ -64,7 +71,7 @@ impl Namespace {
     }
 
     /// Runs `ip` with these words, which must succeed; its output.
-    pub fn ip(&self, words: &str) -> String {
+    pub(crate) fn ip(&self, words: &str) -> String {
         let output = self.run(|| Command::new("ip").args(words.split_whitespace()).output());
         let output = output.expect("iproute2 is installed");
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -73,7 +80,7 @@ impl Namespace {
     }
 
     /// A name of it for `ip link … netns`.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         let (process, descriptor) = (std::process::id(), self.descriptor.as_raw_fd());
         format!("/proc/{process}/fd/{descriptor}")
     }

@@ -31,15 +31,11 @@ impl ProbeSocket {
         socket.set_nonblocking(true)?;
         socket.attach_filter(&filter(family))?;
         socket.bind(&link_address(interface, family)?)?;
+        #[expect(unsafe_code, reason = "tokio wants a promise about the descriptor")]
         // SAFETY: the socket owns its descriptor and moves into the `AsyncFd`, of which only shared
         // borrows are taken: it stays open and the same for as long as it is registered.
-        #[expect(
-            unsafe_code,
-            reason = "tokio asks for the promise that the fd stays open"
-        )]
-        let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }
-            .map_err(|error| error.into_parts().1)?;
-        Ok(Self(socket))
+        let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+        Ok(Self(socket.map_err(|error| error.into_parts().1)?))
     }
 
     /// Sends without waiting: a full queue is [`io::ErrorKind::WouldBlock`].
@@ -76,9 +72,9 @@ fn link_address(interface: IfIndex, family: Family) -> io::Result<SockAddr> {
     let protocol = u16::try_from(protocol).map_err(too_large)?;
     let index = i32::try_from(interface.get()).map_err(too_large)?;
     let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).map_err(too_large)?;
+    #[expect(unsafe_code, reason = "socket2 has no packet socket address")]
     // SAFETY: the storage is zeroed, aligned and larger than a `sockaddr_ll`, of which every bit
     // pattern is valid; family and length are set to match.
-    #[expect(unsafe_code, reason = "socket2 has no packet socket address")]
     let (_, address) = unsafe {
         SockAddr::try_init(|storage, storage_length| {
             let address = &mut *storage.cast::<libc::sockaddr_ll>();

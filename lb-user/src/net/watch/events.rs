@@ -12,6 +12,9 @@ use crate::{
     types::IfIndex,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// What has to be worked out again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
