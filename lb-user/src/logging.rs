@@ -27,16 +27,22 @@ pub fn start(format: Option<Format>) {
     let sink = match format {
         None => journal().unwrap_or_else(text),
         Some(Format::Text) => text(),
-        Some(Format::Json) => {
-            tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(io::stderr).boxed()
-        }
+        Some(Format::Json) => tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_writer(io::stderr)
+            .boxed(),
     };
-    tracing_subscriber::registry().with(sink.with_filter(filter)).init();
+    tracing_subscriber::registry()
+        .with(sink.with_filter(filter))
+        .init();
 }
 
 fn text() -> Box<dyn Layer<Registry> + Send + Sync> {
     let colours = io::IsTerminal::is_terminal(&io::stderr());
-    let layer = tracing_subscriber::fmt::layer().with_ansi(colours).with_target(false);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(colours)
+        .with_target(false);
     layer.with_writer(io::stderr).boxed()
 }
 
@@ -48,5 +54,10 @@ fn journal() -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
     if stream != format!("{}:{}", stderr.dev(), stderr.ino()) {
         return None;
     }
-    Some(tracing_journald::layer().ok()?.with_field_prefix(None).boxed())
+    Some(
+        tracing_journald::layer()
+            .ok()?
+            .with_field_prefix(None)
+            .boxed(),
+    )
 }

@@ -19,7 +19,12 @@ use crate::{
 
 impl Desired {
     /// The answer to `ballast explain`.
-    pub(super) fn explain(&self, protocol: Protocol, source: SocketAddr, destination: SocketAddr) -> Reply {
+    pub(super) fn explain(
+        &self,
+        protocol: Protocol,
+        source: SocketAddr,
+        destination: SocketAddr,
+    ) -> Reply {
         if source.is_ipv4() != destination.is_ipv4() {
             return Reply::refused("source and destination must be of one address family");
         }
@@ -75,10 +80,17 @@ fn with_outcome(
         Ok(selection) => selection,
         Err(reason) => {
             let reason = format!("dropped: {}", reason.name());
-            return Explanation { verdict: Verdict::Drop, reason, ..found };
+            return Explanation {
+                verdict: Verdict::Drop,
+                reason,
+                ..found
+            };
         }
     };
-    let backend = image.backends.get(&BackendId(selection.backend.id)).map(|backend| &backend.info);
+    let backend = image
+        .backends
+        .get(&BackendId(selection.backend.id))
+        .map(|backend| &backend.info);
     let (verdict, what) = verdict(selection.backend);
     Explanation {
         verdict,
@@ -98,8 +110,9 @@ fn verdict(backend: &BackendEntry) -> (Verdict, String) {
         Some(ForwardMode::TunnelV4) => forward("tunnel over IPv4"),
         Some(ForwardMode::TunnelV6) => forward("tunnel over IPv6"),
         Some(ForwardMode::Local) => (Verdict::Local, "the backend is this host".to_owned()),
-        Some(ForwardMode::Unresolved) | None => {
-            (Verdict::Drop, format!("dropped: {}", DropReason::NextHopUnresolved.name()))
-        }
+        Some(ForwardMode::Unresolved) | None => (
+            Verdict::Drop,
+            format!("dropped: {}", DropReason::NextHopUnresolved.name()),
+        ),
     }
 }

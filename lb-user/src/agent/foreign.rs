@@ -32,11 +32,20 @@ pub(super) fn named(error: AttachError, interfaces: &[Interface]) -> anyhow::Err
 fn foreign(busy: &str, interfaces: &[Interface]) -> Option<Foreign> {
     let interface = interfaces.iter().find(|i| i.name.as_str() == busy)?;
     let id = net::xdp_attachment(interface.index).ok()??.program?;
-    Some(Foreign { interface: busy.to_owned(), id, name: program_name(id) })
+    Some(Foreign {
+        interface: busy.to_owned(),
+        id,
+        name: program_name(id),
+    })
 }
 
 /// The name of a loaded program, where the kernel lets us look (it wants CAP_SYS_ADMIN).
 fn program_name(id: u32) -> Option<String> {
-    let program = loaded_programs().filter_map(Result::ok).find(|program| program.id() == id)?;
-    program.name_as_str().filter(|name| !name.is_empty()).map(str::to_owned)
+    let program = loaded_programs()
+        .filter_map(Result::ok)
+        .find(|program| program.id() == id)?;
+    program
+        .name_as_str()
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
 }

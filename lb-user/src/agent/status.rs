@@ -38,11 +38,15 @@ impl Desired {
                     changed: change.services.changed.len(),
                     unchanged: change.services.unchanged.len(),
                 }),
-                Err(error) => Reply::Refused { errors: error.lines() },
+                Err(error) => Reply::Refused {
+                    errors: error.lines(),
+                },
             },
-            Request::Explain { protocol, source, destination } => {
-                self.explain(protocol, source, destination)
-            }
+            Request::Explain {
+                protocol,
+                source,
+                destination,
+            } => self.explain(protocol, source, destination),
             Request::Backend { .. } => {
                 Reply::refused("changing backends at run time is not possible yet")
             }
@@ -71,10 +75,24 @@ impl Desired {
                     at_unix: unix(reload.at),
                 },
             },
-            datapath: self.datapath.as_ref().map(|datapath| datapath.state(self.options.trace_packets, &view)),
-            services: self.config.services.iter().map(|s| service(s, figures, &view)).collect(),
+            datapath: self
+                .datapath
+                .as_ref()
+                .map(|datapath| datapath.state(self.options.trace_packets, &view)),
+            services: self
+                .config
+                .services
+                .iter()
+                .map(|s| service(s, figures, &view))
+                .collect(),
             drops: figures
-                .map(|f| f.now.drops.iter().map(|(r, count)| (r.name().to_owned(), *count)).collect())
+                .map(|f| {
+                    f.now
+                        .drops
+                        .iter()
+                        .map(|(r, count)| (r.name().to_owned(), *count))
+                        .collect()
+                })
                 .unwrap_or_default(),
             problem: self.trouble.clone(),
         }
@@ -98,7 +116,10 @@ impl Datapath {
             layout: LAYOUT,
             program_id: self.bpf.program_info().map(|(id, _)| id),
             trace,
-            ring_memory: snapshot::Memory { used: used.into(), total: total.into() },
+            ring_memory: snapshot::Memory {
+                used: used.into(),
+                total: total.into(),
+            },
         }
     }
 }
@@ -109,7 +130,10 @@ fn mode(index: IfIndex, how: &How) -> (Option<&'static str>, Option<String>) {
         How::Native => (Some("native"), None),
         How::Generic(reason) => (Some("generic"), Some(reason.clone())),
         How::TakenOver => {
-            let place = net::xdp_attachment(index).ok().flatten().map(|found| found.place);
+            let place = net::xdp_attachment(index)
+                .ok()
+                .flatten()
+                .map(|found| found.place);
             let mode = match place {
                 Some(XdpPlace::Native) => Some("native"),
                 Some(XdpPlace::Generic) => Some("generic"),
@@ -134,7 +158,9 @@ impl<'a> Figures<'a> {
         let services = image.services.iter();
         let backends = image.backends.iter();
         Self {
-            services: services.map(|(id, service)| (service.key, (*id, service))).collect(),
+            services: services
+                .map(|(id, service)| (service.key, (*id, service)))
+                .collect(),
             backends: backends
                 .map(|(id, b)| ((b.info.service_id, b.info.address, b.info.port), (*id, b)))
                 .collect(),
@@ -162,7 +188,10 @@ impl<'a> Figures<'a> {
 /// To a tenth; 0 before the first second is over.
 fn per_second(count: u64, time: Duration) -> f64 {
     let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let tenths = count.saturating_mul(10_000).checked_div(millis).unwrap_or(0);
+    let tenths = count
+        .saturating_mul(10_000)
+        .checked_div(millis)
+        .unwrap_or(0);
     // Exact: no link carries 2^32 packets in a tenth of a second.
     f64::from(u32::try_from(tenths).unwrap_or(u32::MAX)) / 10.0
 }
@@ -185,7 +214,10 @@ fn service(
     let backends = service.backends.iter().map(|backend| {
         let found = known.and_then(|(figures, id, _)| {
             let key = (id, backend.address, backend.port.get());
-            figures.backends.get(&key).map(|(id, image)| (figures, *id, *image))
+            figures
+                .backends
+                .get(&key)
+                .map(|(id, image)| (figures, *id, *image))
         });
         let (state, reason) = state(backend, found.map(|(_, _, image)| image), view);
         snapshot::Backend {
@@ -197,7 +229,9 @@ fn service(
             state,
             reason,
             next_hop: next_hop(backend.address, view),
-            slots: found.and_then(|(_, id, _)| slots.get(&id).copied()).unwrap_or(0),
+            slots: found
+                .and_then(|(_, id, _)| slots.get(&id).copied())
+                .unwrap_or(0),
             traffic: found
                 .map(|(figures, id, _)| figures.traffic(|stats| stats.backends.get(&id)))
                 .unwrap_or_default(),
@@ -245,9 +279,10 @@ fn state(
         Some(_) if backend.weight.get() == 0 => {
             (BackendState::NoNewFlows, Some("its weight is 0".to_owned()))
         }
-        Some(ForwardMode::Local) => {
-            (BackendState::Local, Some("its address is this host's".to_owned()))
-        }
+        Some(ForwardMode::Local) => (
+            BackendState::Local,
+            Some("its address is this host's".to_owned()),
+        ),
         Some(_) => (BackendState::Up, None),
     }
 }
@@ -263,7 +298,9 @@ fn next_hop(address: IpAddr, view: &NetView) -> Option<snapshot::NextHop> {
 }
 
 fn interface_name(view: &NetView, index: IfIndex) -> String {
-    view.links.get(&index).map_or_else(|| format!("#{index}"), |link| link.name.to_string())
+    view.links
+        .get(&index)
+        .map_or_else(|| format!("#{index}"), |link| link.name.to_string())
 }
 
 fn host_name() -> String {
@@ -272,5 +309,7 @@ fn host_name() -> String {
 }
 
 fn unix(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }

@@ -14,7 +14,13 @@ use crate::{
 #[command(name = "ballast", version)]
 pub(super) struct Args {
     /// The configuration file.
-    #[arg(short, long, global = true, value_name = "FILE", default_value = "/etc/ballast/ballast.yaml")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "/etc/ballast/ballast.yaml"
+    )]
     pub(super) config: PathBuf,
     /// The running agent's socket [default: ballast.sock in the configuration's runtime_dir]
     #[arg(long, global = true, value_name = "PATH")]
@@ -109,9 +115,11 @@ impl Command {
             Self::Run(_) | Self::Check(_) => return None,
             Self::Reload => Request::Reload,
             Self::Status => Request::Status,
-            Self::Explain(Explain { proto, src, dst }) => {
-                Request::Explain { protocol: *proto, source: *src, destination: *dst }
-            }
+            Self::Explain(Explain { proto, src, dst }) => Request::Explain {
+                protocol: *proto,
+                source: *src,
+                destination: *dst,
+            },
             Self::Backend(backend) => {
                 let (which, change) = match backend {
                     Backend::Drain(which) => (which, BackendChange::Drain),
@@ -120,7 +128,11 @@ impl Command {
                     Backend::Weight { which, weight } => (which, BackendChange::Weight(*weight)),
                 };
                 let Which { service, backend } = which;
-                Request::Backend { service: service.clone(), backend: backend.clone(), change }
+                Request::Backend {
+                    service: service.clone(),
+                    backend: backend.clone(),
+                    change,
+                }
             }
         })
     }

@@ -15,7 +15,10 @@ pub(super) fn check(args: &Args, options: &Check) -> anyhow::Result<()> {
         Ok(loaded) => {
             let unsupported = loaded.unsupported().into_iter();
             // What this build cannot do is no mistake in the file; `run` is what refuses it.
-            let told = unsupported.map(|d| Diagnostic { severity: Severity::Warning, ..d });
+            let told = unsupported.map(|d| Diagnostic {
+                severity: Severity::Warning,
+                ..d
+            });
             let all = loaded.warnings.iter().cloned().chain(told);
             (Diagnostics::new(all.collect()), true)
         }
@@ -25,8 +28,15 @@ pub(super) fn check(args: &Args, options: &Check) -> anyhow::Result<()> {
     let passes = valid && !(options.strict && !found.is_empty());
     if args.json {
         let diagnostics = found.iter().map(Line::from).collect();
-        print_json(&Document { valid: passes, diagnostics })?;
-        return if passes { Ok(()) } else { Err(summary(args, &found).into()) };
+        print_json(&Document {
+            valid: passes,
+            diagnostics,
+        })?;
+        return if passes {
+            Ok(())
+        } else {
+            Err(summary(args, &found).into())
+        };
     }
     if passes {
         found.iter().for_each(|warning| eprintln!("{warning}"));
@@ -38,7 +48,10 @@ pub(super) fn check(args: &Args, options: &Check) -> anyhow::Result<()> {
 
 fn summary(args: &Args, found: &Diagnostics) -> Refused {
     let (errors, warnings) = (found.errors(), found.warnings());
-    Refused(vec![format!("{}: {errors} errors, {warnings} warnings", args.config.display())])
+    Refused(vec![format!(
+        "{}: {errors} errors, {warnings} warnings",
+        args.config.display()
+    )])
 }
 
 #[derive(Serialize)]

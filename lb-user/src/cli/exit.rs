@@ -12,8 +12,8 @@ pub(super) struct Refused(pub(super) Vec<String>);
 
 /// Prints an error: lines that name their place as they are, others with our name before them.
 pub(super) fn report(error: &anyhow::Error) {
-    let as_it_is = error.is::<Refused>()
-        || matches!(error.downcast_ref(), Some(ConfigErrors::Invalid(_)));
+    let as_it_is =
+        error.is::<Refused>() || matches!(error.downcast_ref(), Some(ConfigErrors::Invalid(_)));
     if as_it_is {
         eprintln!("{error}");
     } else {

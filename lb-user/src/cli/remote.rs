@@ -16,14 +16,25 @@ use crate::{
 
 /// Asks, and prints the answer.
 pub(super) fn command(args: &Args) -> anyhow::Result<()> {
-    let request = args.command.request().context("this command asks no agent")?;
-    let socket = args.socket.clone().unwrap_or_else(|| default_socket(&args.config));
+    let request = args
+        .command
+        .request()
+        .context("this command asks no agent")?;
+    let socket = args
+        .socket
+        .clone()
+        .unwrap_or_else(|| default_socket(&args.config));
     match client::ask(&socket, &request)? {
         Reply::Refused { errors } => Err(Refused(errors).into()),
         Reply::Status(snapshot) if args.json => print_json(&snapshot),
         Reply::Status(snapshot) => print(&text::screen(&snapshot)),
         Reply::Reloaded(reloaded) if args.json => print_json(&reloaded),
-        Reply::Reloaded(Reloaded { added, removed, changed, unchanged }) => print(&format!(
+        Reply::Reloaded(Reloaded {
+            added,
+            removed,
+            changed,
+            unchanged,
+        }) => print(&format!(
             "reloaded: {added} services added, {removed} removed, {changed} changed, {unchanged} unchanged\n"
         )),
         Reply::Explained(explanation) if args.json => print_json(&explanation),
@@ -32,7 +43,14 @@ pub(super) fn command(args: &Args) -> anyhow::Result<()> {
 }
 
 fn explained(explanation: &Explanation) -> String {
-    let Explanation { source, destination, service, backend, reason, .. } = explanation;
+    let Explanation {
+        source,
+        destination,
+        service,
+        backend,
+        reason,
+        ..
+    } = explanation;
     let unnamed = || "?".to_owned();
     let service = service.clone().unwrap_or_else(unnamed);
     let backend = backend.clone().unwrap_or_else(unnamed);
@@ -50,14 +68,20 @@ fn explained(explanation: &Explanation) -> String {
 fn default_socket(config: &Path) -> PathBuf {
     let runtime_dir = match config::load_and_validate(config) {
         Ok(loaded) => Some(loaded.config.runtime_dir),
-        Err(_) => std::fs::read_to_string(config).ok().and_then(|text| runtime_dir(&text)),
+        Err(_) => std::fs::read_to_string(config)
+            .ok()
+            .and_then(|text| runtime_dir(&text)),
     };
-    runtime_dir.unwrap_or_else(|| PathBuf::from("/run/ballast")).join(control::SOCKET)
+    runtime_dir
+        .unwrap_or_else(|| PathBuf::from("/run/ballast"))
+        .join(control::SOCKET)
 }
 
 /// The value of `runtime_dir` where it stands on a line of its own.
 pub(super) fn runtime_dir(text: &str) -> Option<PathBuf> {
-    let line = text.lines().find_map(|line| line.strip_prefix("runtime_dir:"))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("runtime_dir:"))?;
     let value = line.split(" #").next()?.trim().trim_matches(['"', '\'']);
     value.starts_with('/').then(|| PathBuf::from(value))
 }

@@ -15,6 +15,16 @@ pub(super) fn run(args: &Args, options: &Run) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let Run { trace_packets, keep_datapath, .. } = *options;
-    runtime.block_on(agent::run(args.config.clone(), RunOptions { trace_packets, keep_datapath }))
+    let Run {
+        trace_packets,
+        keep_datapath,
+        ..
+    } = *options;
+    runtime.block_on(agent::run(
+        args.config.clone(),
+        RunOptions {
+            trace_packets,
+            keep_datapath,
+        },
+    ))
 }

@@ -12,7 +12,10 @@ use crate::{
 };
 
 fn request(line: &[&str]) -> Option<Request> {
-    Args::try_parse_from([&["ballast"], line].concat()).unwrap().command.request()
+    Args::try_parse_from([&["ballast"], line].concat())
+        .unwrap()
+        .command
+        .request()
 }
 
 #[test]
@@ -25,7 +28,15 @@ fn commands_become_requests() {
     assert_eq!(request(&["status", "--json"]), Some(Request::Status));
     assert_eq!(request(&["-c", "x.yaml", "reload"]), Some(Request::Reload));
     assert_eq!(request(&["check", "-c", "x.yaml"]), None);
-    let flow = ["explain", "--proto", "udp", "--src", "[2001:db8::1]:9", "--dst", "[2001:db8::2]:53"];
+    let flow = [
+        "explain",
+        "--proto",
+        "udp",
+        "--src",
+        "[2001:db8::1]:9",
+        "--dst",
+        "[2001:db8::2]:53",
+    ];
     let explain = Request::Explain {
         protocol: Protocol::Udp,
         source: "[2001:db8::1]:9".parse().unwrap(),
@@ -37,7 +48,10 @@ fn commands_become_requests() {
         backend: "web1".to_owned(),
         change: BackendChange::Weight(7),
     };
-    assert_eq!(request(&["backend", "weight", "web", "web1", "7"]), Some(weight));
+    assert_eq!(
+        request(&["backend", "weight", "web", "web1", "7"]),
+        Some(weight)
+    );
 }
 
 #[test]
@@ -56,7 +70,10 @@ fn exit_codes_are_as_documented() {
 #[test]
 fn the_socket_of_a_file_with_mistakes_is_found() {
     let found = |text| runtime_dir(text);
-    assert_eq!(found("services: 7\nruntime_dir: /run/b # here\n"), Some("/run/b".into()));
+    assert_eq!(
+        found("services: 7\nruntime_dir: /run/b # here\n"),
+        Some("/run/b".into())
+    );
     assert_eq!(found("runtime_dir: \"/run/c\""), Some("/run/c".into()));
     assert_eq!(found("services: []\n  runtime_dir: /x"), None);
 }

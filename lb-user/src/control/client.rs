@@ -68,7 +68,10 @@ fn classify(socket: &Path, error: io::Error) -> AskError {
         io::ErrorKind::PermissionDenied => AskError::NotPermitted(socket.to_owned()),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => AskError::TimedOut,
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => AskError::Closed,
-        _ => AskError::Io { path: socket.to_owned(), source: error },
+        _ => AskError::Io {
+            path: socket.to_owned(),
+            source: error,
+        },
     }
 }
 

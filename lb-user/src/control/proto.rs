@@ -84,7 +84,9 @@ impl Reply {
     /// A refusal with one reason.
     #[must_use]
     pub fn refused(error: impl Into<String>) -> Self {
-        Self::Refused { errors: vec![error.into()] }
+        Self::Refused {
+            errors: vec![error.into()],
+        }
     }
 }
 
@@ -174,7 +176,10 @@ struct VersionOnly {
 /// # Errors
 /// The message has no JSON form.
 pub fn encode<T: Serialize>(body: &T) -> Result<Vec<u8>, serde_json::Error> {
-    let mut line = serde_json::to_vec(&Line { version: VERSION, body })?;
+    let mut line = serde_json::to_vec(&Line {
+        version: VERSION,
+        body,
+    })?;
     line.push(b'\n');
     Ok(line)
 }

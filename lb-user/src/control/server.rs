@@ -89,15 +89,26 @@ impl Drop for Listener {
 /// Outside of a tokio runtime with I/O.
 pub fn bind(runtime_dir: &Path) -> Result<Listener, BindError> {
     let path = runtime_dir.join(SOCKET);
-    let error = |source| BindError::Io { path: path.clone(), source };
+    let error = |source| BindError::Io {
+        path: path.clone(),
+        source,
+    };
     let directory = File::open(runtime_dir).map_err(error)?;
     match directory.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(BindError::Taken { pid: listener_pid(&path) }),
+        Err(TryLockError::WouldBlock) => {
+            return Err(BindError::Taken {
+                pid: listener_pid(&path),
+            });
+        }
         Err(TryLockError::Error(source)) => return Err(error(source)),
     }
     let socket = listen(&path).map_err(error)?;
-    Ok(Listener { socket, path: path.clone(), _directory: directory })
+    Ok(Listener {
+        socket,
+        path: path.clone(),
+        _directory: directory,
+    })
 }
 
 /// Binds, restricts, and only then listens: at no time can anybody else connect.
@@ -111,7 +122,9 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
-    UnixListener::from_std(std::os::unix::net::UnixListener::from(std::os::fd::OwnedFd::from(socket)))
+    UnixListener::from_std(std::os::unix::net::UnixListener::from(
+        std::os::fd::OwnedFd::from(socket),
+    ))
 }
 
 /// Who listens on `path`. 0 is a process of another pid namespace, which has no number here.
@@ -163,7 +176,10 @@ fn is_passing(error: &io::Error) -> bool {
 /// One request, one reply.
 async fn connection(mut stream: UnixStream, requests: mpsc::Sender<Pending>) -> io::Result<()> {
     let reply = match tokio::time::timeout(CLIENT_LIMIT, read_line(&mut stream)).await {
-        Err(_) => Reply::refused(format!("no request came within {} s", CLIENT_LIMIT.as_secs())),
+        Err(_) => Reply::refused(format!(
+            "no request came within {} s",
+            CLIENT_LIMIT.as_secs()
+        )),
         // A probe for life that sends nothing gets nothing.
         Ok(line) if line.as_ref().is_ok_and(Vec::is_empty) => return Ok(()),
         Ok(line) => answer(&line?, &requests).await,
@@ -175,13 +191,19 @@ async fn connection(mut stream: UnixStream, requests: mpsc::Sender<Pending>) -> 
 /// Up to a line feed, the end of the stream, or one byte more than is allowed.
 async fn read_line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    BufReader::new(stream).take(MAX_READ).read_until(b'\n', &mut line).await?;
+    BufReader::new(stream)
+        .take(MAX_READ)
+        .read_until(b'\n', &mut line)
+        .await?;
     Ok(line)
 }
 
 async fn answer(line: &[u8], requests: &mpsc::Sender<Pending>) -> Reply {
     if line.len() > proto::MAX_REQUEST {
-        return Reply::refused(format!("the request is longer than {} bytes", proto::MAX_REQUEST));
+        return Reply::refused(format!(
+            "the request is longer than {} bytes",
+            proto::MAX_REQUEST
+        ));
     }
     let request = match proto::decode(line) {
         Ok(request) => request,

@@ -25,7 +25,9 @@ async fn with_server<T: Send + 'static>(client: impl FnOnce(&Path) -> T + Send +
     let token = cancel.clone();
     tasks.spawn(async move { server::serve(listener, requests, token).await.unwrap() });
     let socket = path.clone();
-    let result = tokio::task::spawn_blocking(move || client(&socket)).await.unwrap();
+    let result = tokio::task::spawn_blocking(move || client(&socket))
+        .await
+        .unwrap();
     cancel.cancel();
     while let Some(ended) = tasks.join_next().await {
         ended.unwrap();
@@ -51,12 +53,21 @@ async fn a_request_gets_its_reply() {
 #[tokio::test]
 async fn garbage_is_refused_and_the_server_goes_on() {
     with_server(|socket| {
-        for garbage in [&b"GET / HTTP/1.1\r\n"[..], b"{}\n", b"{\"version\":1,\"body\":\"Nonsense\"}\n", b"\xff\xfe\n"] {
-            let Reply::Refused { errors } = raw(socket, garbage) else { panic!("was taken") };
+        for garbage in [
+            &b"GET / HTTP/1.1\r\n"[..],
+            b"{}\n",
+            b"{\"version\":1,\"body\":\"Nonsense\"}\n",
+            b"\xff\xfe\n",
+        ] {
+            let Reply::Refused { errors } = raw(socket, garbage) else {
+                panic!("was taken")
+            };
             assert!(errors[0].contains("control protocol"), "{errors:?}");
         }
         let long = vec![b'x'; proto::MAX_REQUEST + 1];
-        let Reply::Refused { errors } = raw(socket, &long) else { panic!("was taken") };
+        let Reply::Refused { errors } = raw(socket, &long) else {
+            panic!("was taken")
+        };
         assert!(errors[0].contains("longer than 65536"), "{errors:?}");
         client::ask(socket, &Request::Reload).unwrap();
     })
@@ -70,10 +81,16 @@ async fn only_one_agent_has_a_directory_and_only_root_the_socket() {
     // What a killed agent leaves behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let listener = server::bind(dir.path()).unwrap();
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     let error = server::bind(dir.path()).unwrap_err();
     assert!(matches!(error, BindError::Taken { .. }));
-    assert_eq!(error.to_string(), format!("another ballast is running (pid {})", std::process::id()));
+    assert_eq!(
+        error.to_string(),
+        format!("another ballast is running (pid {})", std::process::id())
+    );
     drop(listener);
     server::bind(dir.path()).unwrap();
 }
@@ -82,9 +99,15 @@ async fn only_one_agent_has_a_directory_and_only_root_the_socket() {
 fn without_an_agent_the_command_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join(super::SOCKET);
-    assert!(matches!(client::ask(&socket, &Request::Status), Err(AskError::NotRunning(_))));
+    assert!(matches!(
+        client::ask(&socket, &Request::Status),
+        Err(AskError::NotRunning(_))
+    ));
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-    assert!(matches!(client::ask(&socket, &Request::Status), Err(AskError::NotRunning(_))));
+    assert!(matches!(
+        client::ask(&socket, &Request::Status),
+        Err(AskError::NotRunning(_))
+    ));
 }
 
 #[test]

@@ -61,10 +61,13 @@ pub fn xdp_attachment(index: IfIndex) -> io::Result<Option<XdpAttachment>> {
 }
 
 fn attachment(link: &LinkMessage) -> Option<XdpAttachment> {
-    let facts = link.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::Xdp(facts) => Some(facts),
-        _ => None,
-    })?;
+    let facts = link
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            LinkAttribute::Xdp(facts) => Some(facts),
+            _ => None,
+        })?;
     let mut place = None;
     let mut program = None;
     for fact in facts {
@@ -77,5 +80,8 @@ fn attachment(link: &LinkMessage) -> Option<XdpAttachment> {
             _ => {}
         }
     }
-    Some(XdpAttachment { place: place?, program })
+    Some(XdpAttachment {
+        place: place?,
+        program,
+    })
 }

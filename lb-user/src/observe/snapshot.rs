@@ -1,10 +1,7 @@
 //! Pure: the document of `ballast status --json`. Fields are added, never renamed or removed; a
 //! change that is more than that gets another `schema_version`.
 
-use std::{
-    collections::BTreeMap,
-    net::IpAddr,
-};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 

@@ -13,9 +13,16 @@ pub fn screen(snapshot: &Snapshot) -> String {
     let mut out = String::new();
     head(&mut out, snapshot);
     services(&mut out, &snapshot.services);
-    let drops: Vec<_> = snapshot.drops.iter().filter(|(_, count)| **count > 0).collect();
+    let drops: Vec<_> = snapshot
+        .drops
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .collect();
     if !drops.is_empty() {
-        let list: Vec<_> = drops.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        let list: Vec<_> = drops
+            .iter()
+            .map(|(reason, count)| format!("{reason} {count}"))
+            .collect();
         line(&mut out, &format!("\ndropped     {}", list.join(", ")));
     }
     out
@@ -35,7 +42,10 @@ fn head(out: &mut String, snapshot: &Snapshot) {
     match &reload.error {
         None => line(out, &format!("config      {file}")),
         Some(error) => {
-            line(out, &format!("config      {file}: NOT taken over, the one before is in force:"));
+            line(
+                out,
+                &format!("config      {file}: NOT taken over, the one before is in force:"),
+            );
             for mistake in error.lines() {
                 line(out, &format!("            {mistake}"));
             }
@@ -54,26 +64,47 @@ fn head_of_datapath(out: &mut String, datapath: &Datapath) {
     for (n, interface) in datapath.interfaces.iter().enumerate() {
         let label = if n == 0 { "datapath" } else { "" };
         let mode = interface.mode.as_deref().unwrap_or("unknown");
-        let reason = interface.reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
-        line(out, &format!("{label:<12}XDP {mode} on {}{reason}", interface.name));
+        let reason = interface
+            .reason
+            .as_ref()
+            .map(|r| format!(" ({r})"))
+            .unwrap_or_default();
+        line(
+            out,
+            &format!("{label:<12}XDP {mode} on {}{reason}", interface.name),
+        );
     }
     if datapath.trace {
-        line(out, "            packets are being logged (--trace-packets)");
+        line(
+            out,
+            "            packets are being logged (--trace-packets)",
+        );
     }
     let memory = datapath.ring_memory;
     let (used, total) = (bytes(memory.used), bytes(memory.total));
     line(out, &format!("ring memory {used} of {total}"));
 }
 
-const COLUMNS: [&str; 9] =
-    ["BACKEND", "ADDRESS", "FORWARDING", "WEIGHT", "SLOTS", "STATE", "PACKETS/S", "PACKETS", "NEW FLOWS"];
+const COLUMNS: [&str; 9] = [
+    "BACKEND",
+    "ADDRESS",
+    "FORWARDING",
+    "WEIGHT",
+    "SLOTS",
+    "STATE",
+    "PACKETS/S",
+    "PACKETS",
+    "NEW FLOWS",
+];
 /// Numbers stand to the right.
 const RIGHT: [bool; 9] = [false, false, false, true, true, false, true, true, true];
 
 fn services(out: &mut String, services: &[Service]) {
     // One width for all services, so that the eye can run down a column.
-    let rows: Vec<Vec<[String; 9]>> =
-        services.iter().map(|s| s.backends.iter().map(|b| row(b, s)).collect()).collect();
+    let rows: Vec<Vec<[String; 9]>> = services
+        .iter()
+        .map(|s| s.backends.iter().map(|b| row(b, s)).collect())
+        .collect();
     let mut widths = COLUMNS.map(str::len);
     for row in rows.iter().flatten() {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -110,7 +141,10 @@ fn services(out: &mut String, services: &[Service]) {
 fn row(backend: &Backend, service: &Service) -> [String; 9] {
     let share = match (backend.slots, service.ring_slots) {
         (_, 0) | (0, _) => "0".to_owned(),
-        (slots, all) => format!("{slots} ({:.1}%)", f64::from(slots) * 100.0 / f64::from(all)),
+        (slots, all) => format!(
+            "{slots} ({:.1}%)",
+            f64::from(slots) * 100.0 / f64::from(all)
+        ),
     };
     [
         backend.name.clone(),
@@ -130,7 +164,11 @@ fn table_line(out: &mut String, widths: &[usize; 9], row: &[String; 9], note: Op
     for ((cell, width), right) in row.iter().zip(widths).zip(RIGHT) {
         let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
         text.push_str("  ");
-        text.push_str(&if right { padding + cell } else { cell.clone() + &padding });
+        text.push_str(&if right {
+            padding + cell
+        } else {
+            cell.clone() + &padding
+        });
     }
     if let Some(note) = note {
         text.push_str("  ");

@@ -12,7 +12,12 @@ fn backend(name: &str, state: BackendState, slots: u32, reason: Option<&str>) ->
         reason: reason.map(str::to_owned),
         next_hop: None,
         slots,
-        traffic: Traffic { packets: 1200, bytes: 99_000, new_flows: 40, packets_per_second: 12.4 },
+        traffic: Traffic {
+            packets: 1200,
+            bytes: 99_000,
+            new_flows: 40,
+            packets_per_second: 12.4,
+        },
     }
 }
 
@@ -25,7 +30,11 @@ fn snapshot() -> Snapshot {
         uptime_seconds: 3700,
         config: ConfigState {
             file: "/etc/ballast/ballast.yaml".to_owned(),
-            last_reload: Reload { ok: true, error: None, at_unix: 0 },
+            last_reload: Reload {
+                ok: true,
+                error: None,
+                at_unix: 0,
+            },
         },
         datapath: Some(Datapath {
             interfaces: vec![Interface {
@@ -37,7 +46,10 @@ fn snapshot() -> Snapshot {
             layout: 1,
             program_id: Some(7),
             trace: false,
-            ring_memory: Memory { used: 300_000, total: 256 << 20 },
+            ring_memory: Memory {
+                used: 300_000,
+                total: 256 << 20,
+            },
         }),
         services: vec![Service {
             name: "web".to_owned(),
@@ -47,10 +59,20 @@ fn snapshot() -> Snapshot {
             forwarding: "direct_routing".to_owned(),
             scheduler: "maglev".to_owned(),
             ring_slots: 1009,
-            traffic: Traffic { packets: 2400, bytes: 198_000, new_flows: 80, packets_per_second: 24.8 },
+            traffic: Traffic {
+                packets: 2400,
+                bytes: 198_000,
+                new_flows: 80,
+                packets_per_second: 24.8,
+            },
             backends: vec![
                 backend("web1", BackendState::Up, 1009, None),
-                backend("second", BackendState::Unresolved, 0, Some("no answer to ARP")),
+                backend(
+                    "second",
+                    BackendState::Unresolved,
+                    0,
+                    Some("no answer to ARP"),
+                ),
             ],
         }],
         drops: [("fragment".to_owned(), 3), ("no_backend".to_owned(), 0)].into(),
@@ -79,7 +101,11 @@ dropped     fragment 3
 #[test]
 fn trouble_stands_at_the_top() {
     let mut snapshot = snapshot();
-    snapshot.config.last_reload = Reload { ok: false, error: Some("a.yaml:1:2: x: bad\na.yaml:3:4: y: bad".to_owned()), at_unix: 9 };
+    snapshot.config.last_reload = Reload {
+        ok: false,
+        error: Some("a.yaml:1:2: x: bad\na.yaml:3:4: y: bad".to_owned()),
+        at_unix: 9,
+    };
     snapshot.problem = Some("interface eth1 is missing".to_owned());
     snapshot.datapath = None;
     let expected = "\
@@ -90,7 +116,11 @@ config      /etc/ballast/ballast.yaml: NOT taken over, the one before is in forc
 datapath    none: there are no services
 PROBLEM     interface eth1 is missing
 ";
-    assert!(screen(&snapshot).starts_with(expected), "{}", screen(&snapshot));
+    assert!(
+        screen(&snapshot).starts_with(expected),
+        "{}",
+        screen(&snapshot)
+    );
 }
 
 #[test]
