@@ -3,8 +3,10 @@
 
 mod badinput;
 mod counters;
+mod explain;
 mod forwarding;
 mod neighbour;
 mod reload;
 mod restart;
+mod scale;
 mod support;

@@ -15,14 +15,21 @@ use crate::support::{PACE, SOON, all_answer, on_site};
 fn reload_under_load_loses_nothing() {
     on_site(&[DirectRouting, DirectRouting, Tunnel], |site| {
         let load = Load::start(&site.net.client.host, &site.get(), PACE);
-        let full = site.config.clone();
-        for keep in [2, 1, 3] {
+        let plain = site.config.clone();
+        let mut more = plain.clone();
+        // Other services come and go, one with the same address; names change.
+        for port in [81, 82, 83] {
+            let mut other = plain.services[0].clone();
+            other.name = format!("other{port}");
+            other.port = port;
+            more.services.push(other);
+        }
+        let mut renamed = more.clone();
+        renamed.services[0].name = "renamed".to_owned();
+        renamed.services[0].backends.reverse();
+        for config in [&more, &plain, &renamed, &more, &plain] {
             load.wait_for_more(50, SOON)?;
-            let mut config = full.clone();
-            for service in &mut config.services {
-                service.backends.truncate(keep);
-            }
-            site.reload(config)?;
+            site.reload(config.clone())?;
         }
         load.wait_for_more(50, SOON)?;
         load.stop()?.all_answered()

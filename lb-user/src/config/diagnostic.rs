@@ -65,7 +65,7 @@ impl Diagnostics {
     /// Puts them in the order of the file; at one place, errors come first.
     #[must_use]
     pub fn new(mut list: Vec<Diagnostic>) -> Self {
-        list.sort_by(|a, b| (a.line, a.column, a.severity).cmp(&(b.line, b.column, b.severity)));
+        list.sort_by_key(|d| (d.line, d.column, d.severity));
         Self(list)
     }
 

@@ -62,7 +62,8 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     if let Some(ours) = known.iter().find(|k| Some(**k) == foreign) {
         return Some(ours);
     }
-    let limit = 1 + word.chars().count() / 4;
+    // None for a single letter, one for a short word, a quarter of a long one.
+    let limit = (word.chars().count() + 2) / 4;
     known
         .into_iter()
         .map(|k| (strsim::osa_distance(&word, &k.to_lowercase()), k))

@@ -418,11 +418,11 @@ proptest! {
     #[test]
     fn no_truncation_of_the_annotated_file_panics(at in any::<prop::sample::Index>()) {
         let at = (0..=at.index(BALLAST.len())).rev().find(|at| BALLAST.is_char_boundary(*at)).unwrap();
-        let _ = validate_str("m.yaml", &BALLAST[..at]);
+        drop(validate_str("m.yaml", &BALLAST[..at]));
     }
 
     #[test]
     fn no_text_panics(text in "[-:{}\\[\\]&*!\"'\n\t #|>%@?,a-c0-9é~]{0,64}") {
-        let _ = validate_str("m.yaml", &text);
+        drop(validate_str("m.yaml", &text));
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn size(text: &str) -> Option<u64> {
     digits(number)?.checked_mul(scale)
 }
 
-/// A duration as [`duration`] reads it, in the largest unit that is exact.
+/// A duration as [`duration`] reads it: in the largest unit that is exact, else in seconds with a fraction.
 pub(super) fn show_duration(d: Duration) -> String {
     let nanos = d.as_nanos();
     for (unit, scale) in [
@@ -58,6 +58,10 @@ pub(super) fn show_duration(d: Duration) -> String {
         ("ms", 1_000_000),
     ] {
         if nanos >= scale && nanos.is_multiple_of(scale) {
+            // 40.95s is easier to read than 40950ms.
+            if unit == "ms" && nanos > 1_000_000_000 {
+                break;
+            }
             return format!("{}{unit}", nanos / scale);
         }
     }

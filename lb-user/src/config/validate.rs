@@ -9,6 +9,7 @@ mod datapath;
 mod extras;
 mod health;
 mod names;
+mod scripts;
 mod services;
 #[cfg(test)]
 mod tests;
@@ -55,7 +56,7 @@ pub(super) fn config(cx: &mut Cx, tree: &Node) -> Option<Config> {
         Item::absolute_path,
     );
     let datapath = datapath::read(cx, &mut fields);
-    let scripts = vrrp::scripts(cx, &mut fields);
+    let scripts = scripts::read(cx, &mut fields);
     let vrrp_instances = vrrp::instances(cx, &mut fields, &names, &scripts);
     let vrrp_sync_groups = vrrp::sync_groups(cx, &mut fields, &names);
     let services = services::read(cx, &mut fields);

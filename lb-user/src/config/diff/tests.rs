@@ -5,8 +5,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::validate_str;
 
-/// A configuration of services: (last octet, backends as (last octet, weight), scheduler).
-fn config(services: &[(u8, Vec<(u8, u16)>, bool)], tail: &str) -> Config {
+/// A service: last octet, backends as (last octet, weight), whether it is round robin.
+type Written = (u8, Vec<(u8, u16)>, bool);
+
+/// A configuration of services.
+fn config(services: &[Written], tail: &str) -> Config {
     let mut text = "datapath: { interfaces: [eth0] }\nservices:\n".to_owned();
     for (n, backends, rr) in services {
         let scheduler = if *rr { "rr" } else { "maglev" };

@@ -27,7 +27,7 @@ pub struct Service {
     pub nat: NatOptions,
     /// Who gets a new flow.
     pub scheduler: Scheduler,
-    /// Slots of the ring, a prime; `None`: by the number of backends and their weights.
+    /// Slots of the ring, to be rounded up to the next size there is; `None`: by the number of backends and their weights.
     pub ring_size: Option<NonZeroU32>,
     /// How long flows older than a move are looked after (TCP).
     pub grace: Duration,

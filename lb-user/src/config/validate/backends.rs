@@ -35,13 +35,13 @@ pub(super) fn read(
                 "{} is the backend of line {first}, each may be given once",
                 backend.key()
             );
-            place_of(item, "address").error(cx, message);
+            item.child_or_self("address").error(cx, message);
         } else if let Some(first) = names.get(&backend.name) {
             let message = format!(
                 "`{}` is taken, by the backend of line {first}: give this one a `name`",
                 backend.name
             );
-            place_of(item, "name").error(cx, message);
+            item.child_or_self("name").error(cx, message);
         }
         places.entry(backend.key()).or_insert(line);
         names.entry(backend.name.clone()).or_insert(line);
@@ -150,18 +150,4 @@ pub(super) fn port(
         item.error(cx, message);
     }
     Some(port)
-}
-
-/// The value of `key`, else the item itself: where to point at.
-fn place_of<'a>(item: &Item<'a>, key: &'static str) -> Item<'a> {
-    let crate::config::tree::Value::Map(entries) = &item.node.value else {
-        return item.clone();
-    };
-    match entries.iter().find(|e| e.key == key) {
-        Some(entry) => Item {
-            node: &entry.node,
-            path: format!("{}.{key}", item.path),
-        },
-        None => item.clone(),
-    }
 }

@@ -98,7 +98,7 @@ pub(super) fn require_interfaces(cx: &mut Cx, root: &mut Fields<'_>) {
             );
         }
         (Some((Value::Null, _)) | None, Some(datapath)) => {
-            cx.error(datapath.node.at, "datapath.interfaces", WHY)
+            cx.error(datapath.node.at, "datapath.interfaces", WHY);
         }
         (None, None) => {
             let at = root.get("services").map_or(root.at, |item| item.node.at);

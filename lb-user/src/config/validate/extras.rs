@@ -1,6 +1,6 @@
 //! The sections `alerts`, `ipvs` and `observability`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{ms, secs};
 use crate::config::{
@@ -52,13 +52,15 @@ fn server(item: &Item<'_>, cx: &mut Cx) -> Option<(String, u16)> {
     {
         return Some((at.ip().to_string(), at.port()));
     }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some((address.to_string(), SMTP));
+    }
     let (host, port) = match text.rsplit_once(':') {
-        _ if text.parse::<std::net::IpAddr>().is_ok() => (text, Some(SMTP)),
         Some((host, port)) => (host, port.parse().ok().filter(|p| *p != 0)),
         None => (text, Some(SMTP)),
     };
-    let named = !host.is_empty()
-        && !host.contains(|c: char| c.is_whitespace() || matches!(c, ':' | '/' | '@' | '[' | ']'));
+    let foreign = |c: char| c.is_whitespace() || matches!(c, ':' | '/' | '@' | '[' | ']');
+    let named = !host.is_empty() && !host.contains(foreign);
     match port.filter(|_| named) {
         Some(port) => Some((host.to_owned(), port)),
         None => {

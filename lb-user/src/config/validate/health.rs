@@ -96,7 +96,7 @@ pub(super) fn of_backend(
             family(source),
             family(address)
         );
-        cx.error(item.node.at, &format!("{}.source", item.path), message);
+        item.child_or_self("source").error(cx, message);
     }
     HealthCheck::Explicit(check)
 }
@@ -126,7 +126,7 @@ pub(super) fn check_source(
         return;
     };
     let message = format!("the source {source} is {}, no backend is", family(*source));
-    cx.error(item.node.at, &format!("{}.source", item.path), message);
+    item.child_or_self("source").error(cx, message);
 }
 
 /// The service's check as it applies to one backend: a source address of the other family is left to the kernel.

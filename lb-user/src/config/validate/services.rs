@@ -58,7 +58,10 @@ fn service(
     let front = front(cx, &mut fields, keys);
     let nat = nat(cx, &mut fields, front);
     let scheduler = fields.or(cx, "scheduler", Scheduler::Maglev, Item::word);
-    let ring_size = fields.maybe(cx, "ring_size", ring_size).flatten();
+    let ring_size = fields.or(cx, "ring_size", 0, |item, cx| {
+        item.number(cx, 0..=i64::from(limits::RING_SLOTS))
+    });
+    let ring_size = NonZeroU32::new(ring_size);
     let long = Duration::ZERO..=WEEK;
     let grace = fields.or(cx, "grace", secs(15 * 60), |item, cx| {
         item.duration(cx, long.clone())
@@ -147,25 +150,6 @@ fn nat(cx: &mut Cx, fields: &mut Fields<'_>, front: Front) -> NatOptions {
     fields.or(cx, "nat", NatOptions::default(), read)
 }
 
-/// 0 is `Some(None)`: by the number of backends and weights.
-fn ring_size(item: &Item<'_>, cx: &mut Cx) -> Option<Option<NonZeroU32>> {
-    let size: u32 = item.number(cx, 0..=i64::from(limits::RING_SLOTS))?;
-    if size != 0 && !is_prime(size) {
-        let next = (size..=limits::RING_SLOTS)
-            .find(|n| is_prime(*n))
-            .unwrap_or(limits::RING_SLOTS);
-        item.error(cx, format!("{size} is no prime number, the next one is {next} (0: chosen by the number of backends)"));
-    }
-    Some(NonZeroU32::new(size))
-}
-
-fn is_prime(n: u32) -> bool {
-    n >= 2
-        && (2..)
-            .take_while(|d| d * d <= n)
-            .all(|d| !n.is_multiple_of(d))
-}
-
 fn check_ring_size(
     cx: &mut Cx,
     fields: &mut Fields<'_>,
@@ -176,17 +160,9 @@ fn check_ring_size(
         return;
     };
     let sharing = backends.iter().filter(|b| b.weight.get() > 0).count();
-    let size = usize::try_from(size.get()).unwrap_or(usize::MAX);
-    if size < sharing {
-        item.error(
-            cx,
-            format!("{size} slots for {sharing} backends, each needs at least one"),
-        );
-    } else if size < sharing.saturating_mul(SLOTS_PER_BACKEND) {
-        let message = format!(
-            "fewer than {SLOTS_PER_BACKEND} slots per backend: shares may be off by more than 1%"
-        );
-        item.warn(cx, message);
+    if usize::try_from(size.get()).is_ok_and(|size| size < sharing) {
+        let message = format!("{size} slots for {sharing} backends, each needs at least one");
+        item.error(cx, message);
     }
 }
 
@@ -302,5 +278,3 @@ fn warn_unanswered(cx: &mut Cx, fields: &mut Fields<'_>, backends: &[Backend], f
 }
 
 const NOBODY: &str = "no backends: nobody answers for this service";
-/// So many slots keep shares within 1% of weights.
-const SLOTS_PER_BACKEND: usize = 100;

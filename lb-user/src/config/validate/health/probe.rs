@@ -6,7 +6,7 @@ use regex::Regex;
 
 use crate::config::{
     model::{DnsProbe, DnsType, HttpPath, HttpProbe, Payload, Probe, ScriptProbe, UdpProbe},
-    validate::vrrp,
+    validate::scripts,
     walk::{Cx, Fields, Item, one_of, quote},
 };
 
@@ -242,7 +242,7 @@ fn ping(item: &Item<'_>, cx: &mut Cx) -> Option<Probe> {
 fn script(item: &Item<'_>, cx: &mut Cx) -> Option<Probe> {
     let mut fields = item.fields(cx)?;
     let command = fields.need(cx, "command").and_then(|item| item.command(cx));
-    let user = vrrp::user(cx, &mut fields);
+    let user = scripts::user(cx, &mut fields);
     fields.close(cx);
     Some(Probe::Script(ScriptProbe {
         command: command?,

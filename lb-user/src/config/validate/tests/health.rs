@@ -41,7 +41,7 @@ fn a_check_has_one_probe() {
     service_check(&[
         (
             "{ tcp: {}, http: {} }",
-            "35: .http: a check has one probe, this one has `tcp` already",
+            "36: .http: a check has one probe, this one has `tcp` already",
         ),
         ("{ tpc: {} }", "21: .tpc: unknown key, did you mean `tcp`?"),
         (
@@ -163,7 +163,7 @@ fn other_probes_make_sense() {
         ),
         (
             "{ script: { user: nobody } }",
-            "31: .script.command: missing, must be given",
+            "29: .script.command: missing, must be given",
         ),
     ]);
 }
@@ -174,7 +174,7 @@ fn a_script_as_root_is_warned_of() {
     service_check(&[
         (
             "{ script: { command: [/bin/true] } }",
-            &format!("31: .script.user: {warning}"),
+            &format!("29: .script.user: {warning}"),
         ),
         (
             "{ script: { command: [/bin/true], user: root } }",
@@ -189,7 +189,7 @@ fn a_source_has_the_family_of_the_backend() {
         ("{ source: 10.0.0.2 }", ""),
         (
             "{ source: \"fd00::2\" }",
-            "19: .source: the source fd00::2 is IPv6, no backend is",
+            "29: .source: the source fd00::2 is IPv6, no backend is",
         ),
         (
             "{ source: 0.0.0.0 }",
@@ -202,6 +202,6 @@ fn a_source_has_the_family_of_the_backend() {
     );
     assert_eq!(
         found(&backend).to_string(),
-        "f.yaml:19:66: services[0].backends[1].health_check.source: the source fd00::2 is IPv6, the backend is IPv4"
+        "f.yaml:19:70: services[0].backends[1].health_check.source: the source fd00::2 is IPv6, the backend is IPv4"
     );
 }

@@ -34,7 +34,7 @@ fn alerts_have_a_sender_and_a_recipient() {
         ),
         (
             smtp("server: m, from: a@b"),
-            "1:19: alerts.smtp.to: missing, must be given",
+            "1:17: alerts.smtp.to: missing, must be given",
         ),
         ("alerts: { command: [/etc/alert.sh] }".to_owned(), ""),
         (
@@ -64,7 +64,7 @@ fn synchronisation_needs_an_interface() {
             (
                 "router_id:",
                 "ipvs: { sync: { id: 1 } }",
-                "1:17: ipvs.sync.interface: missing, must be given",
+                "1:15: ipvs.sync.interface: missing, must be given",
             ),
             (
                 "router_id:",

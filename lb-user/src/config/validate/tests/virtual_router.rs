@@ -59,7 +59,7 @@ fn one_virtual_router_id_per_interface_and_family() {
             (
                 "- { name: B,",
                 "- { name: B, interface: eth0, virtual_router_id: 1 }",
-                "10:54: vrrp_instances[1].virtual_router_id: 1 is taken on `eth0` for IPv4, by line 4: use another one",
+                "10:52: vrrp_instances[1].virtual_router_id: 1 is taken on `eth0` for IPv4, by line 4: use another one",
             ),
             (
                 "- { name: B,",
@@ -74,7 +74,7 @@ fn one_virtual_router_id_per_interface_and_family() {
             (
                 "- { name: B,",
                 "- { name: A, interface: eth0, virtual_router_id: 2 }",
-                "10:15: vrrp_instances[1].name: `A` is taken, by line 2: names must differ\n12:27: vrrp_sync_groups[0].members[1]: there is no instance `B`, did you mean `A`?",
+                "10:13: vrrp_instances[1].name: `A` is taken, by line 2: names must differ\n12:29: vrrp_sync_groups[0].members[1]: there is no instance `B`, expected a name from `vrrp_instances`",
             ),
         ],
     );
@@ -155,7 +155,7 @@ fn version_2_has_no_ipv6() {
             (
                 "- { name: B,",
                 "- { name: B, interface: eth0, virtual_router_id: 2, version: 2, virtual_addresses: [\"fd00::1\"] }",
-                "10:66: vrrp_instances[1].version: version 2 has no IPv6, use `version: 3`",
+                "10:64: vrrp_instances[1].version: version 2 has no IPv6, use `version: 3`",
             ),
             (
                 "- { name: B,",
@@ -179,7 +179,7 @@ fn an_instance_has_one_family() {
             (
                 "virtual_addresses:",
                 "virtual_addresses: [\"fd00::1\", 172.16.0.125/25]",
-                "9:35: vrrp_instances[0].virtual_addresses[1]: 172.16.0.125 is IPv4, the instance is IPv6: give it to an instance of its family",
+                "9:36: vrrp_instances[0].virtual_addresses[1]: 172.16.0.125 is IPv4, the instance is IPv6: give it to an instance of its family",
             ),
             (
                 "preempt:",
@@ -295,7 +295,7 @@ fn passwords_belong_to_version_2() {
         &[(
             "preempt:",
             "authentication: { pass: x }",
-            "8:23: vrrp_instances[0].authentication: version 3 has no authentication, remove it or use `version: 2`",
+            "8:21: vrrp_instances[0].authentication: version 3 has no authentication, remove it or use `version: 2`",
         )],
     );
     let v2 = VRRP.replace("version: 3", "version: 2");
@@ -380,7 +380,7 @@ fn virtual_addresses_are_addresses_each_held_once() {
             (
                 "virtual_addresses:",
                 "virtual_addresses: [{ interface: eth1 }]",
-                "9:27: vrrp_instances[0].virtual_addresses[0].address: missing, must be given",
+                "9:25: vrrp_instances[0].virtual_addresses[0].address: missing, must be given",
             ),
         ],
     );
@@ -404,7 +404,7 @@ fn virtual_routes_lead_somewhere() {
             (
                 "preempt:",
                 "virtual_routes: [{ to: 10.0.0.0/8 }]",
-                "8:24: vrrp_instances[0].virtual_routes[0]: leads nowhere, expected `via`, `interface` or both",
+                "8:22: vrrp_instances[0].virtual_routes[0]: leads nowhere, expected `via`, `interface` or both",
             ),
             (
                 "preempt:",
@@ -531,7 +531,7 @@ fn groups_have_members_that_exist() {
             (
                 "- { name: G,",
                 "- { name: G, members: [A, C] }",
-                "12:29: vrrp_sync_groups[0].members[1]: there is no instance `C`, did you mean `A`?",
+                "12:29: vrrp_sync_groups[0].members[1]: there is no instance `C`, expected a name from `vrrp_instances`",
             ),
             (
                 "- { name: G,",
@@ -585,7 +585,7 @@ fn scripts_say_what_to_run() {
             (
                 "- { name: chk,",
                 "- { name: chk, command: [pidof, haproxy], user: nobody }",
-                "14:30: scripts[0].command[0]: `pidof` is not an absolute path",
+                "14:28: scripts[0].command[0]: `pidof` is not an absolute path",
             ),
             (
                 "- { name: chk,",
@@ -604,6 +604,6 @@ fn a_service_that_no_instance_owns_is_warned_of() {
     assert_eq!(
         found(&other).to_string(),
         "f.yaml:22:14: services[0].address: warning: 172.16.0.125 is no instance's virtual address, nobody brings it up\n\
-         f.yaml:34:29: services[1].address: warning: 172.16.0.125 is no instance's virtual address, nobody brings it up"
+         f.yaml:34:27: services[1].address: warning: 172.16.0.125 is no instance's virtual address, nobody brings it up"
     );
 }
