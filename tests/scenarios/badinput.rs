@@ -9,7 +9,7 @@ use lb_tests::{
     topology::{OneLb, VIP, one_lb},
 };
 
-use crate::support::{SOON, all_answer, in_lab};
+use crate::support::{SOON, all_answer, in_lab, nothing_pinned};
 
 #[test]
 fn a_missing_interface_is_named() {
@@ -166,10 +166,4 @@ fn fails_to_start(host: &Host, config: &Config, code: i32, words: &[&str]) -> Re
         "XDP stays attached"
     );
     nothing_pinned(host)
-}
-
-fn nothing_pinned(host: &Host) -> Result<()> {
-    let pins = host.exec(["find", "/sys/fs/bpf", "-mindepth", "1"])?;
-    ensure!(pins.is_empty(), "pins are left:\n{pins}");
-    Ok(())
 }

@@ -10,7 +10,7 @@ use lb_tests::{
     wait::wait_for,
 };
 
-use crate::support::{PACE, SOON, all_answer, has_xdp, on_site};
+use crate::support::{PACE, SOON, all_answer, has_xdp, nothing_pinned, on_site};
 
 #[test]
 fn kill_9_and_restart_under_load_lose_nothing() {
@@ -76,8 +76,7 @@ fn a_stop_leaves_neither_program_nor_pins_nor_socket() {
         wait_for("the XDP program to go", SOON, || {
             has_xdp(site).map(|has| !has).unwrap_or(false)
         })?;
-        let pins = lb.exec(["find", "/sys/fs/bpf", "-mindepth", "1"])?;
-        ensure!(pins.is_empty(), "pins are left:\n{pins}");
+        nothing_pinned(&lb)?;
         ensure!(
             !lb.has_path("/run/ballast/ballast.sock"),
             "the socket is left"

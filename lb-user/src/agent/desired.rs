@@ -104,9 +104,9 @@ impl Desired {
 
     /// Brings up the data plane.
     pub(super) async fn open(&mut self) -> anyhow::Result<()> {
-        let pins = Pins::open(&self.config.bpffs_dir)?;
         self.wait_for_view().await?;
         let interfaces = self.interfaces()?;
+        let pins = Pins::open(&self.config.bpffs_dir)?;
         let build = if self.options.trace_packets {
             Build::Trace
         } else {
@@ -130,7 +130,11 @@ impl Desired {
             last_change: None,
             tracing: reader,
         };
-        datapath.bring_up_to_date(&self.config, &self.view.borrow().clone(), &interfaces)?;
+        let view = self.view.borrow().clone();
+        if let Err(error) = datapath.bring_up_to_date(&self.config, &view, &interfaces) {
+            datapath.bpf.abandon();
+            return Err(error);
+        }
         self.datapath = Some(datapath);
         Ok(())
     }

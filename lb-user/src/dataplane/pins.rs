@@ -176,6 +176,17 @@ impl Pins {
         ignore_missing(fs::remove_dir(&self.root), &self.root);
     }
 
+    /// After a start that failed: what was being made goes, and directories that hold nothing.
+    /// What a predecessor pinned stays, and goes on forwarding.
+    pub fn tidy(&self) {
+        self.discard_staged();
+        for dir in [self.internal(), self.root.clone()] {
+            if entries(&dir).is_empty() {
+                ignore_missing(fs::remove_dir(&dir), &dir);
+            }
+        }
+    }
+
     fn discard_staged(&self) {
         remove_dir(&self.staging());
     }
