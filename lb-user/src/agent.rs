@@ -67,12 +67,17 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
     let network = Watch::open().context("cannot open netlink")?;
     let watch_cancel = cancel.clone();
     tasks.start("network watch", async move {
-        network.run(wanted_targets, view_out, watch_cancel).await.map_err(Into::into)
+        network
+            .run(wanted_targets, view_out, watch_cancel)
+            .await
+            .map_err(Into::into)
     });
     let (requests_in, requests) = mpsc::channel(REQUESTS);
     let control_cancel = cancel.clone();
     tasks.start("control socket", async move {
-        control::server::serve(listener, requests_in, control_cancel).await.map_err(Into::into)
+        control::server::serve(listener, requests_in, control_cancel)
+            .await
+            .map_err(Into::into)
     });
 
     let mut desired = Desired::start(config_path, loaded.config, options, targets, view).await;

@@ -47,6 +47,7 @@ pub(super) struct Datapath {
     pub(super) ids: Ids,
     pub(super) cache: RingCache,
     pub(super) rates: Rates,
+    pub(super) last_change: Option<LastChange>,
     pub(super) tracing: Option<trace::Reader>,
 }
 
@@ -54,6 +55,14 @@ pub(super) struct Datapath {
 pub(super) struct Rates {
     pub(super) before: (Instant, Stats),
     pub(super) now: (Instant, Stats),
+}
+
+/// The last time the maps were changed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LastChange {
+    pub(super) operations: usize,
+    /// From knowing to the last map written.
+    pub(super) took: Duration,
 }
 
 /// How the last reload ended.
@@ -81,7 +90,10 @@ impl Desired {
             view,
             datapath: None,
             started: now,
-            last_reload: LastReload { at: now, error: None },
+            last_reload: LastReload {
+                at: now,
+                error: None,
+            },
             trouble: None,
         };
         if !desired.config.services.is_empty() {
@@ -95,7 +107,11 @@ impl Desired {
         let pins = Pins::open(&self.config.bpffs_dir)?;
         self.wait_for_view().await?;
         let interfaces = self.interfaces()?;
-        let build = if self.options.trace_packets { Build::Trace } else { Build::Plain };
+        let build = if self.options.trace_packets {
+            Build::Trace
+        } else {
+            Build::Plain
+        };
         let mut bpf = Bpf::open(pins, capacity(&self.config), build)?;
         let reader = trace::Reader::open(&mut bpf, self.options.trace_packets)?;
         let sizes = bpf.capacity();
@@ -107,7 +123,11 @@ impl Desired {
             attached: BTreeMap::new(),
             ids,
             cache: RingCache::default(),
-            rates: Rates { before: counted.clone(), now: counted },
+            rates: Rates {
+                before: counted.clone(),
+                now: counted,
+            },
+            last_change: None,
             tracing: reader,
         };
         datapath.bring_up_to_date(&self.config, &self.view.borrow().clone(), &interfaces)?;
@@ -119,9 +139,8 @@ impl Desired {
     /// waited for: they stay out until they do.
     async fn wait_for_view(&mut self) -> anyhow::Result<()> {
         let wanted = backend_addresses(&self.config);
-        let complete = |view: &NetView| {
-            !view.links.is_empty() && hops::all_looked_up(view, &wanted)
-        };
+        let complete =
+            |view: &NetView| !view.links.is_empty() && hops::all_looked_up(view, &wanted);
         match tokio::time::timeout(VIEW_LIMIT, self.view.wait_for(complete)).await {
             Ok(Ok(_)) | Err(_) => Ok(()),
             Ok(Err(_)) => anyhow::bail!("the network watch ended before it had seen the network"),
@@ -154,7 +173,9 @@ impl Desired {
 
     /// The end. `clean`: nothing of ours stays in the kernel.
     pub(super) fn stop(&mut self, clean: bool) {
-        let Some(mut datapath) = self.datapath.take() else { return };
+        let Some(mut datapath) = self.datapath.take() else {
+            return;
+        };
         if clean {
             datapath.links.detach_others(&datapath.bpf, &[]);
             datapath.bpf.remove_pins();
@@ -167,12 +188,19 @@ impl Desired {
 
 /// Map sizes for a configuration: room to grow without a restart.
 fn capacity(config: &Config) -> Capacity {
-    let backends: usize = config.services.iter().map(|service| service.backends.len()).sum();
+    let backends: usize = config
+        .services
+        .iter()
+        .map(|service| service.backends.len())
+        .sum();
     let room = |count: usize, least: u32, most: usize| {
         let wanted = (count * HEADROOM).next_power_of_two().min(most);
         u32::try_from(wanted).unwrap_or(u32::MAX).max(least)
     };
-    let arena = config.datapath.ring_memory.min(lb_common::limits::MAX_ARENA);
+    let arena = config
+        .datapath
+        .ring_memory
+        .min(lb_common::limits::MAX_ARENA);
     Capacity {
         arena: u32::try_from(arena).unwrap_or(u32::MAX),
         services: room(config.services.len(), 64, lb_common::limits::MAX_SERVICES),

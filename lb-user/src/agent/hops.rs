@@ -35,8 +35,16 @@ pub(super) enum InterfaceError {
 }
 
 /// The configured interfaces as the kernel has them.
-pub(super) fn interfaces(config: &Config, view: &NetView) -> Result<Vec<Interface>, InterfaceError> {
-    config.datapath.interfaces.iter().map(|name| interface(view, name)).collect()
+pub(super) fn interfaces(
+    config: &Config,
+    view: &NetView,
+) -> Result<Vec<Interface>, InterfaceError> {
+    config
+        .datapath
+        .interfaces
+        .iter()
+        .map(|name| interface(view, name))
+        .collect()
 }
 
 fn interface(view: &NetView, name: &IfName) -> Result<Interface, InterfaceError> {
@@ -45,20 +53,28 @@ fn interface(view: &NetView, name: &IfName) -> Result<Interface, InterfaceError>
         .values()
         .find(|link| link.name == *name)
         .ok_or_else(|| InterfaceError::Missing(name.clone()))?;
-    let mac = link.mac.ok_or_else(|| InterfaceError::NotEthernet(name.clone()))?;
-    Ok(Interface { index: link.index, name: name.clone(), mac })
+    let mac = link
+        .mac
+        .ok_or_else(|| InterfaceError::NotEthernet(name.clone()))?;
+    Ok(Interface {
+        index: link.index,
+        name: name.clone(),
+        mac,
+    })
 }
 
 /// Whether every one of `wanted` has been looked up to an end, good or bad.
 pub(super) fn all_looked_up(view: &NetView, wanted: &BTreeSet<IpAddr>) -> bool {
-    wanted.iter().all(|address| match view.next_hops.get(address) {
-        None => false,
-        Some(NextHop::Unresolved { reason }) => !matches!(
-            reason,
-            Unresolved::Pending | Unresolved::NeighbourIncomplete { .. }
-        ),
-        Some(_) => true,
-    })
+    wanted
+        .iter()
+        .all(|address| match view.next_hops.get(address) {
+            None => false,
+            Some(NextHop::Unresolved { reason }) => !matches!(
+                reason,
+                Unresolved::Pending | Unresolved::NeighbourIncomplete { .. }
+            ),
+            Some(_) => true,
+        })
 }
 
 /// The front table for these interfaces.
@@ -72,16 +88,29 @@ pub(super) fn front(view: &NetView, interfaces: &[Interface]) -> Front {
 
 /// The ways to all backends.
 pub(super) fn hops(view: &NetView) -> BTreeMap<IpAddr, Hop> {
-    let parents: BTreeSet<IfIndex> =
-        view.links.values().filter_map(|link| link.vlan.as_ref()?.parent).collect();
-    view.next_hops.iter().map(|(address, hop)| (*address, convert(hop, &parents))).collect()
+    let parents: BTreeSet<IfIndex> = view
+        .links
+        .values()
+        .filter_map(|link| link.vlan.as_ref()?.parent)
+        .collect();
+    view.next_hops
+        .iter()
+        .map(|(address, hop)| (*address, convert(hop, &parents)))
+        .collect()
 }
 
 fn convert(hop: &NextHop, vlan_parents: &BTreeSet<IfIndex>) -> Hop {
     match hop {
         NextHop::Local => Hop::Local,
         NextHop::Unresolved { .. } => Hop::Unresolved,
-        NextHop::Resolved { mac, source_mac, interface, vlans, mtu, source } => {
+        NextHop::Resolved {
+            mac,
+            source_mac,
+            interface,
+            vlans,
+            mtu,
+            source,
+        } => {
             // A host without VLAN sub-interfaces knows nothing of tags: frames keep theirs.
             let knows_tags = vlan_parents.contains(interface);
             Hop::To(compose::NextHop {

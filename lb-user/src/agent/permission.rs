@@ -22,7 +22,9 @@ pub(super) fn check() -> Result<(), NotPermitted> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     match missing(&status) {
         names if names.is_empty() => Ok(()),
-        names => Err(NotPermitted { missing: names.join(", ") }),
+        names => Err(NotPermitted {
+            missing: names.join(", "),
+        }),
     }
 }
 
@@ -32,12 +34,20 @@ fn missing(status: &str) -> Vec<&'static str> {
         .lines()
         .find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok())
         .unwrap_or(0);
-    NEEDED.iter().filter(|(bit, _)| effective & (1 << bit) == 0).map(|(_, name)| *name).collect()
+    NEEDED
+        .iter()
+        .filter(|(bit, _)| effective & (1 << bit) == 0)
+        .map(|(_, name)| *name)
+        .collect()
 }
 
 /// Numbers from `include/uapi/linux/capability.h`.
-const NEEDED: [(u32, &str); 4] =
-    [(12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
+const NEEDED: [(u32, &str); 4] = [
+    (12, "CAP_NET_ADMIN"),
+    (13, "CAP_NET_RAW"),
+    (38, "CAP_PERFMON"),
+    (39, "CAP_BPF"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -47,7 +57,10 @@ mod tests {
     fn a_process_without_capabilities_is_told_which() {
         assert_eq!(missing("Name:\tx\nCapEff:\t0000000000000000\n").len(), 4);
         assert_eq!(missing("CapEff:\t000001ffffffffff\n"), Vec::<&str>::new());
-        assert_eq!(missing("CapEff:\t0000000000003000\n"), ["CAP_PERFMON", "CAP_BPF"]);
+        assert_eq!(
+            missing("CapEff:\t0000000000003000\n"),
+            ["CAP_PERFMON", "CAP_BPF"]
+        );
         assert_eq!(missing("").len(), 4);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use super::{
-    desired::{Datapath, Desired},
+    desired::{Datapath, Desired, LastChange},
     foreign,
     hops::{self, Interface},
 };
@@ -35,10 +35,13 @@ impl Desired {
         }
     }
 
-    fn try_reconcile(&mut self) -> anyhow::Result<()> {
+    /// One attempt.
+    pub(super) fn try_reconcile(&mut self) -> anyhow::Result<()> {
         let view = self.view.borrow_and_update().clone();
         let interfaces = hops::interfaces(&self.config, &view);
-        let Some(datapath) = &mut self.datapath else { return Ok(()) };
+        let Some(datapath) = &mut self.datapath else {
+            return Ok(());
+        };
         // An interface that went away must not hold back what concerns the others.
         let present = match &interfaces {
             Ok(all) => all.clone(),
@@ -53,7 +56,11 @@ impl Desired {
 fn present(config: &Config, view: &NetView) -> Vec<Interface> {
     let one = |name: &crate::types::IfName| {
         let link = view.links.values().find(|link| link.name == *name)?;
-        Some(Interface { index: link.index, name: name.clone(), mac: link.mac? })
+        Some(Interface {
+            index: link.index,
+            name: name.clone(),
+            mac: link.mac?,
+        })
     };
     config.datapath.interfaces.iter().filter_map(one).collect()
 }
@@ -68,15 +75,29 @@ impl Datapath {
     ) -> anyhow::Result<()> {
         let hops = hops::hops(view);
         let front = hops::front(view, interfaces);
-        let inputs = Inputs { config, front: &front, hops: &hops };
+        let inputs = Inputs {
+            config,
+            front: &front,
+            hops: &hops,
+        };
+        let began = Instant::now();
         let wanted = compose::compose(&inputs, &mut self.ids, &mut self.cache)?;
-        let now = Instant::now();
-        for op in plan::diff(self.bpf.applied(), &wanted) {
-            self.bpf.apply(&op, now)?;
+        let plan = plan::diff(self.bpf.applied(), &wanted);
+        for op in &plan {
+            self.bpf.apply(op, began)?;
         }
         self.ids.retain(self.bpf.applied());
+        if !plan.is_empty() {
+            self.last_change = Some(LastChange {
+                operations: plan.len(),
+                took: began.elapsed(),
+            });
+        }
 
-        let pairs: Vec<_> = interfaces.iter().map(|i| (i.index, i.name.clone())).collect();
+        let pairs: Vec<_> = interfaces
+            .iter()
+            .map(|i| (i.index, i.name.clone()))
+            .collect();
         let mode = match config.datapath.xdp_mode {
             XdpMode::Auto => WantedMode::Auto,
             XdpMode::Native => WantedMode::Native,

@@ -7,7 +7,9 @@ use super::{
     desired::{Desired, LastReload},
     hops,
 };
-use crate::config::{self, ConfigErrors, Diagnostic, Diagnostics, Loaded, Severity, diff::ConfigChange};
+use crate::config::{
+    self, ConfigErrors, Diagnostic, Diagnostics, Loaded, Severity, diff::ConfigChange,
+};
 
 /// Why a file was not taken over. Every line names what is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +32,11 @@ impl ReloadError {
 /// Refuses, by name, what has no engine yet; warns of what it does without.
 pub(super) fn accept(loaded: &Loaded) -> Result<(), ConfigErrors> {
     let unsupported = loaded.unsupported();
-    for warning in loaded.warnings.iter().chain(unsupported.iter().filter(|d| !is_error(d))) {
+    for warning in loaded
+        .warnings
+        .iter()
+        .chain(unsupported.iter().filter(|d| !is_error(d)))
+    {
         tracing::warn!(message = %warning);
     }
     if unsupported.only_warnings() {
@@ -86,14 +92,18 @@ impl Desired {
         }
         self.targets.send_replace(backend_addresses(&loaded.config));
         let previous = std::mem::replace(&mut self.config, loaded.config);
-        if self.datapath.is_none() && !self.config.services.is_empty() {
-            if let Err(error) = self.open().await {
-                self.targets.send_replace(backend_addresses(&previous));
-                self.config = previous;
-                return Err(ReloadError::Refused(vec![format!("{error:#}")]));
-            }
+        let opens = self.datapath.is_none() && !self.config.services.is_empty();
+        let result = if opens {
+            self.open().await
         } else {
+            self.try_reconcile()
+        };
+        if let Err(error) = result {
+            // What was applied of it goes back with the old configuration.
+            self.targets.send_replace(backend_addresses(&previous));
+            self.config = previous;
             self.reconcile();
+            return Err(ReloadError::Refused(vec![format!("{error:#}")]));
         }
         Ok(change)
     }

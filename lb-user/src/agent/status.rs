@@ -116,6 +116,10 @@ impl Datapath {
             layout: LAYOUT,
             program_id: self.bpf.program_info().map(|(id, _)| id),
             trace,
+            last_change: self.last_change.map(|change| snapshot::LastChange {
+                operations: change.operations,
+                microseconds: u64::try_from(change.took.as_micros()).unwrap_or(u64::MAX),
+            }),
             ring_memory: snapshot::Memory {
                 used: used.into(),
                 total: total.into(),

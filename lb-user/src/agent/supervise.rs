@@ -17,7 +17,10 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn new(cancel: CancellationToken) -> Self {
-        Self { set: JoinSet::new(), cancel }
+        Self {
+            set: JoinSet::new(),
+            cancel,
+        }
     }
 
     /// Starts a task; it is to end when the token it was given is cancelled.
@@ -41,12 +44,17 @@ impl Tasks {
 
     /// Waits for the end of all tasks, after cancellation.
     pub(super) async fn join(mut self, limit: Duration) -> anyhow::Result<()> {
-        debug_assert!(self.cancel.is_cancelled(), "tasks end when they are cancelled");
+        debug_assert!(
+            self.cancel.is_cancelled(),
+            "tasks end when they are cancelled"
+        );
         let all = async {
             let mut first = Ok(());
             while let Some(ended) = self.set.join_next().await {
                 let result = match ended {
-                    Ok((name, result)) => result.map_err(|e| e.context(format!("the {name} failed"))),
+                    Ok((name, result)) => {
+                        result.map_err(|e| e.context(format!("the {name} failed")))
+                    }
                     Err(panic) => Err(anyhow::anyhow!("a task panicked: {panic}")),
                 };
                 first = first.and(result);
@@ -78,7 +86,10 @@ pub(super) struct Watchdog {
 impl Watchdog {
     pub(super) fn new() -> Self {
         let every = sd_notify::watchdog_enabled().map(|limit| limit / 3);
-        Self { every, last: Instant::now() }
+        Self {
+            every,
+            last: Instant::now(),
+        }
     }
 
     pub(super) fn kick(&mut self) {

@@ -14,7 +14,9 @@ impl Reader {
         if !wanted {
             return Ok(None);
         }
-        let logger = bpf.logger().context("the logging build of the XDP program has no log ring")?;
+        let logger = bpf
+            .logger()
+            .context("the logging build of the XDP program has no log ring")?;
         tracing::warn!("packets are being logged; this costs forwarding rate");
         Ok(Some(Self(logger)))
     }

@@ -64,8 +64,20 @@ pub struct Datapath {
     pub program_id: Option<u32>,
     /// Whether the build that logs packets is loaded.
     pub trace: bool,
+    /// The last change of the maps.
+    #[serde(default)]
+    pub last_change: Option<LastChange>,
     /// Memory of rings and tables.
     pub ring_memory: Memory,
+}
+
+/// A change of the maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastChange {
+    /// Steps that it took.
+    pub operations: usize,
+    /// From knowing what is wanted to the last map written.
+    pub microseconds: u64,
 }
 
 /// An interface with XDP.

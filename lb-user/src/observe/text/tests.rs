@@ -46,6 +46,7 @@ fn snapshot() -> Snapshot {
             layout: 1,
             program_id: Some(7),
             trace: false,
+            last_change: None,
             ring_memory: Memory {
                 used: 300_000,
                 total: 256 << 20,
