@@ -105,6 +105,14 @@ impl Desired {
     /// Brings up the data plane.
     pub(super) async fn open(&mut self) -> anyhow::Result<()> {
         let pins = Pins::open(&self.config.bpffs_dir)?;
+        let opened = self.open_on(pins.clone()).await;
+        if opened.is_err() {
+            pins.discard_unused();
+        }
+        opened
+    }
+
+    async fn open_on(&mut self, pins: Pins) -> anyhow::Result<()> {
         self.wait_for_view().await?;
         let interfaces = self.interfaces()?;
         let build = if self.options.trace_packets {

@@ -176,6 +176,17 @@ impl Pins {
         ignore_missing(fs::remove_dir(&self.root), &self.root);
     }
 
+    /// After a failed start: removes the new set of maps, and the directories if nothing else is
+    /// pinned there. What a predecessor left goes on forwarding.
+    pub fn discard_unused(&self) {
+        self.discard_staged();
+        for dir in [self.internal(), self.root.clone()] {
+            if entries(&dir).is_empty() {
+                ignore_missing(fs::remove_dir(&dir), &dir);
+            }
+        }
+    }
+
     fn discard_staged(&self) {
         remove_dir(&self.staging());
     }
