@@ -65,7 +65,7 @@ pub(crate) fn has_xdp(site: &Site) -> Result<bool> {
 /// Expects the host's bpffs to hold nothing of ours. `maps.debug` and `progs.debug` are the kernel's
 /// own: it puts them into a new bpffs (`kernel/bpf/preload`).
 pub(crate) fn nothing_pinned(host: &Host) -> Result<()> {
-    let pins = host.sh("find /sys/fs/bpf -mindepth 1 ! -name '*.debug'")?;
+    let pins = host.sh("find /sys/fs/bpf -mindepth 1 ! -name *.debug")?;
     ensure!(pins.is_empty(), "pins are left:\n{pins}");
     Ok(())
 }

@@ -104,9 +104,17 @@ impl Desired {
 
     /// Brings up the data plane.
     pub(super) async fn open(&mut self) -> anyhow::Result<()> {
+        let pins = Pins::open(&self.config.bpffs_dir)?;
+        let opened = self.open_on(pins.clone()).await;
+        if opened.is_err() {
+            pins.discard_unused();
+        }
+        opened
+    }
+
+    async fn open_on(&mut self, pins: Pins) -> anyhow::Result<()> {
         self.wait_for_view().await?;
         let interfaces = self.interfaces()?;
-        let pins = Pins::open(&self.config.bpffs_dir)?;
         let build = if self.options.trace_packets {
             Build::Trace
         } else {
@@ -131,10 +139,7 @@ impl Desired {
             tracing: reader,
         };
         let view = self.view.borrow().clone();
-        if let Err(error) = datapath.bring_up_to_date(&self.config, &view, &interfaces) {
-            datapath.bpf.abandon();
-            return Err(error);
-        }
+        datapath.bring_up_to_date(&self.config, &view, &interfaces)?;
         self.datapath = Some(datapath);
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::{
     config,
     control::{
         self, client,
-        proto::{Explanation, Reloaded, Reply, Verdict},
+        proto::{Explanation, Reloaded, Reply, Request, Verdict},
     },
     observe::text,
 };
@@ -25,7 +25,9 @@ pub(super) fn command(args: &Args) -> anyhow::Result<()> {
         .clone()
         .unwrap_or_else(|| default_socket(&args.config));
     match client::ask(&socket, &request)? {
-        Reply::Refused { errors } => Err(Refused(errors).into()),
+        // A reload is refused for what is in the file: lines that name their place.
+        Reply::Refused { errors } if request == Request::Reload => Err(Refused(errors).into()),
+        Reply::Refused { errors } => Err(anyhow::anyhow!(errors.join("; "))),
         Reply::Status(snapshot) if args.json => print_json(&snapshot),
         Reply::Status(snapshot) => print(&text::screen(&snapshot)),
         Reply::Reloaded(reloaded) if args.json => print_json(&reloaded),

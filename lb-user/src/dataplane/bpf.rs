@@ -145,22 +145,13 @@ impl Bpf {
             arena: capacity.arena.next_multiple_of(PAGE),
             ..capacity
         };
-        let opened = if fits(&pins, capacity) {
-            match Self::adopt(pins.clone(), capacity, build) {
-                Ok(None) => {
-                    tracing::warn!("the pinned maps make no sense; new ones replace them");
-                    Self::make(pins.clone(), capacity, build)
-                }
-                Ok(Some(bpf)) => Ok(bpf),
-                Err(error) => Err(error),
+        if fits(&pins, capacity) {
+            if let Some(bpf) = Self::adopt(pins.clone(), capacity, build)? {
+                return Ok(bpf);
             }
-        } else {
-            Self::make(pins.clone(), capacity, build)
-        };
-        if opened.is_err() {
-            pins.tidy();
+            tracing::warn!("the pinned maps make no sense; new ones replace them");
         }
-        opened
+        Self::make(pins, capacity, build)
     }
 
     fn adopt(pins: Pins, capacity: Capacity, build: Build) -> Result<Option<Self>, OpenError> {
@@ -446,11 +437,6 @@ impl Bpf {
         let paths: Vec<_> = (0..MAPS.len()).map(|index| self.pins.map(index)).collect();
         self.ebpf = load(&paths, self.capacity, build)?;
         Ok(())
-    }
-
-    /// After a start that failed: leaves nothing that this call of [`Bpf::open`] made.
-    pub fn abandon(&self) {
-        self.pins.tidy();
     }
 
     /// Removes every pin. What is not attached any more is gone with them.

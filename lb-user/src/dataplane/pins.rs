@@ -176,9 +176,9 @@ impl Pins {
         ignore_missing(fs::remove_dir(&self.root), &self.root);
     }
 
-    /// After a start that failed: what was being made goes, and directories that hold nothing.
-    /// What a predecessor pinned stays, and goes on forwarding.
-    pub fn tidy(&self) {
+    /// After a failed start: removes the new set of maps, and the directories if nothing else is
+    /// pinned there. What a predecessor left goes on forwarding.
+    pub fn discard_unused(&self) {
         self.discard_staged();
         for dir in [self.internal(), self.root.clone()] {
             if entries(&dir).is_empty() {

@@ -167,7 +167,7 @@ proptest! {
         let total: u64 = list.iter().map(|m| u64::from(m.weight)).sum();
         for (index, m) in list.iter().enumerate() {
             let got = share(&owners, index) as u64;
-            let wanted = if total == 0 { 0 } else { u64::from(slots) * u64::from(m.weight) / total };
+            let wanted = (u64::from(slots) * u64::from(m.weight)).checked_div(total).unwrap_or(0);
             prop_assert_eq!(got > 0, m.weight > 0);
             prop_assert!(got.abs_diff(wanted) <= 1 + wanted / 50, "{} got {got}, wanted {wanted}", m.weight);
         }
