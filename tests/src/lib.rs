@@ -1,1 +1,20 @@
 //! The harness of Ballast's tests: hosts in namespaces, packets, processes, conditions with a limit.
+//!
+//! Rooms, lowest first. A test runs in a [`lab`], makes hosts ([`netns`]) on a network
+//! ([`topology`]), starts programs ([`process`]) and asks conditions ([`wait`]); everything it
+//! made is gone when it ends, however it ends.
+
+pub mod ballast;
+pub mod capture;
+pub mod client;
+pub mod lab;
+pub mod netns;
+pub mod packet;
+pub mod process;
+pub mod realserver;
+pub mod require;
+pub mod site;
+mod sys;
+pub mod topology;
+pub mod wait;
+pub mod web;

@@ -1,0 +1,187 @@
+//! Captures the frames of an interface while a test runs; the pcap stays with the logs when it fails.
+//!
+//! Capture at the switch's port ([`Port::tap`](crate::topology::Port::tap)): on the balancer itself XDP
+//! takes frames before a capture sees them. VLAN tags are not shown: the kernel takes them off.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    os::fd::{AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Result, anyhow};
+use nix::{
+    errno::Errno,
+    net::if_::if_nametoindex,
+    sys::{
+        socket::{
+            AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt,
+            socket, sockopt,
+        },
+        time::{TimeVal, TimeValLike},
+    },
+};
+
+use crate::{netns::Host, packet::Frame};
+
+/// A capture under way. Dropping it stops it.
+#[derive(Debug)]
+pub struct Capture {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Result<()>>>,
+    file: PathBuf,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    frames: Mutex<Vec<Captured>>,
+}
+
+/// One frame.
+#[derive(Clone, Debug)]
+pub struct Captured {
+    /// When it was seen.
+    pub at: SystemTime,
+    /// Whether the captured interface sent it (else it received it).
+    pub outgoing: bool,
+    /// From the destination MAC on.
+    pub bytes: Vec<u8>,
+}
+
+impl Capture {
+    /// Starts capturing what `device` of `host` sends and receives.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn start(host: &Host, device: &str) -> Result<Self> {
+        let (socket, ifindex) = host.run(|| {
+            let socket = socket(
+                AddressFamily::Packet,
+                SockType::Raw,
+                SockFlag::SOCK_CLOEXEC,
+                SockProtocol::EthAll,
+            )?;
+            let poll = TimeVal::milliseconds(STOP_INTERVAL.as_millis().try_into()?);
+            setsockopt(&socket, sockopt::ReceiveTimeout, &poll)?;
+            setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
+            Ok((socket, if_nametoindex(device)?))
+        })?;
+        let shared = Arc::new(Shared::default());
+        let receiver = Arc::clone(&shared);
+        // The socket belongs to the host's network wherever it is read.
+        let thread = std::thread::spawn(move || receiver.receive(&socket, ifindex));
+        let file = host.dir().join(format!("{device}.pcap"));
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+            file,
+        })
+    }
+
+    /// Everything seen so far.
+    #[must_use]
+    pub fn frames(&self) -> Vec<Captured> {
+        self.shared
+            .frames
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// What was seen so far, read, with whether the captured interface sent it.
+    #[must_use]
+    pub fn parsed(&self) -> Vec<(bool, Frame)> {
+        self.frames()
+            .iter()
+            .filter_map(|frame| Some((frame.outgoing, Frame::parse(&frame.bytes)?)))
+            .collect()
+    }
+
+    /// Stops, and returns what was seen, read.
+    ///
+    /// # Errors
+    /// When the capture failed on the way.
+    pub fn stop(mut self) -> Result<Vec<(bool, Frame)>> {
+        self.halt()?;
+        Ok(self.parsed())
+    }
+
+    fn halt(&mut self) -> Result<()> {
+        self.shared.stop.store(true, Ordering::Release);
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        thread
+            .join()
+            .map_err(|_| anyhow!("the capture panicked"))??;
+        write_pcap(&self.file, &self.frames())
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        if let Err(error) = self.halt() {
+            eprintln!("capture {}: {error:#}", self.file.display());
+        }
+    }
+}
+
+impl Shared {
+    fn receive(&self, socket: &OwnedFd, ifindex: u32) -> Result<()> {
+        let mut buffer = vec![0; 64 << 10];
+        while !self.stop.load(Ordering::Acquire) {
+            let (length, from) = match recvfrom::<LinkAddr>(socket.as_raw_fd(), &mut buffer) {
+                Ok(received) => received,
+                Err(Errno::EAGAIN | Errno::EINTR) => continue,
+                // The interface went down, as when a test cuts a cable.
+                Err(Errno::ENETDOWN) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            // The socket hears every interface of the host.
+            let Some(from) = from.filter(|from| usize::try_from(ifindex) == Ok(from.ifindex()))
+            else {
+                continue;
+            };
+            let frame = Captured {
+                at: SystemTime::now(),
+                outgoing: from.pkttype() == libc::PACKET_OUTGOING,
+                bytes: buffer[..length].to_vec(),
+            };
+            self.frames
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(frame);
+        }
+        Ok(())
+    }
+}
+
+/// The classic file format, microseconds, little endian, link type Ethernet.
+fn write_pcap(path: &Path, frames: &[Captured]) -> Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    for word in [0xa1b2_c3d4_u32, 4 << 16 | 2, 0, 0, 0x0004_0000, 1] {
+        file.write_all(&word.to_le_bytes())?;
+    }
+    for frame in frames {
+        let at = frame.at.duration_since(UNIX_EPOCH)?;
+        let length = u32::try_from(frame.bytes.len())?;
+        // The format's seconds are 32 bits wide.
+        let seconds = u32::try_from(at.as_secs())?;
+        for word in [seconds, at.subsec_micros(), length, length] {
+            file.write_all(&word.to_le_bytes())?;
+        }
+        file.write_all(&frame.bytes)?;
+    }
+    Ok(file.flush()?)
+}
+
+const STOP_INTERVAL: Duration = Duration::from_millis(20);
+const RECEIVE_BUFFER: usize = 8 << 20;

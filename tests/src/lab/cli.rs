@@ -1,0 +1,56 @@
+//! The command line of the `lab` binary.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use super::{decap, demo};
+use crate::netns::init;
+
+#[derive(Parser)]
+#[command(name = "lab", about = "The lab of Ballast's demo and tests")]
+struct Flags {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show Ballast at work: real requests, real web servers, a failure, the counters
+    Demo(demo::Flags),
+    /// Hold a host's namespaces until stdin ends (started by the harness)
+    #[command(hide = true)]
+    Init {
+        /// The host's name
+        name: String,
+    },
+    /// Be pid 1 of a host (started by `init`)
+    #[command(hide = true)]
+    Pid1 {
+        /// The host's name
+        name: String,
+    },
+    /// Be a real server's end of the tunnel: unwrap IP-in-IP, give the inner packet to this host
+    Decap {
+        /// An outer source to accept; all others are dropped and counted
+        #[arg(long = "from", required = true)]
+        sources: Vec<IpAddr>,
+        /// The TUN device to make
+        #[arg(long, default_value = "decap0")]
+        device: String,
+    },
+}
+
+/// Parses the command line and does what it says.
+///
+/// # Errors
+/// Those of the command.
+pub fn main() -> Result<()> {
+    match Flags::parse().command {
+        Command::Demo(flags) => demo::run(flags),
+        Command::Init { name } => init::helper(&name),
+        Command::Pid1 { name } => init::pid1(&name),
+        Command::Decap { sources, device } => decap::run(&device, &sources),
+    }
+}

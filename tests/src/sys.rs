@@ -1,0 +1,125 @@
+//! The two system calls of the harness that have no safe wrapper: bpf(2) and the ioctl of a TUN device.
+#![expect(
+    unsafe_code,
+    reason = "the harness's one unsafe door; each block says why it is sound"
+)]
+
+use std::{
+    fs::{File, OpenOptions},
+    io, mem,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+};
+
+/// Attaches a native XDP program that returns `XDP_PASS` to the interface with this index in the
+/// calling thread's network namespace. It stays until the returned link is closed.
+///
+/// Native `XDP_TX` and redirect on a veth deliver only to a peer that has an XDP program too.
+///
+/// # Errors
+/// That of the kernel, e.g. `EPERM`, or `EBUSY` where a program is attached already.
+pub(crate) fn attach_xdp_pass(ifindex: u32) -> io::Result<OwnedFd> {
+    let program = load_xdp_pass()?;
+    let attr = LinkCreate {
+        prog_fd: program.as_raw_fd().cast_unsigned(),
+        target_ifindex: ifindex,
+        attach_type: BPF_XDP,
+        flags: XDP_FLAGS_DRV_MODE,
+    };
+    // SAFETY: `LinkCreate` is the prefix of `bpf_attr` that BPF_LINK_CREATE reads, has no padding
+    // and no pointers.
+    unsafe { bpf(BPF_LINK_CREATE, &attr) }
+}
+
+fn load_xdp_pass() -> io::Result<OwnedFd> {
+    // struct bpf_insn, little endian: opcode, registers, offset (16 bits), immediate (32 bits).
+    const MOV64_R0_XDP_PASS: u64 = 0x0000_0002_0000_00b7;
+    const EXIT: u64 = 0x0000_0000_0000_0095;
+    let instructions = [MOV64_R0_XDP_PASS, EXIT];
+    let license = c"GPL";
+    let attr = ProgLoad {
+        prog_type: BPF_PROG_TYPE_XDP,
+        insn_cnt: 2,
+        insns: instructions.as_ptr() as u64,
+        license: license.as_ptr() as u64,
+        rest: [0; 3],
+        prog_name: *b"lab_pass\0\0\0\0\0\0\0\0",
+    };
+    // SAFETY: `ProgLoad` is the prefix of `bpf_attr` that BPF_PROG_LOAD reads (up to `prog_name`),
+    // without padding; both pointers are to locals that outlive the call and match their counts.
+    unsafe { bpf(BPF_PROG_LOAD, &attr) }
+}
+
+/// Opens the TUN device `name` (made if it does not exist) in the calling thread's network
+/// namespace: what is written to it arrives as an IP packet, without a header of its own.
+///
+/// # Errors
+/// That of the kernel, e.g. a missing `/dev/net/tun`.
+pub(crate) fn open_tun(name: &str) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")?;
+    if name.is_empty() || name.len() >= libc::IFNAMSIZ {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "no interface name",
+        ));
+    }
+    // SAFETY: `ifreq` is plain old data, for which all zero bytes are a value.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags =
+        i16::try_from(libc::IFF_TUN | libc::IFF_NO_PI).expect("both flags are below 2^15");
+    // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives through the call; the fd is open.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(file)
+    }
+}
+
+/// The start of `union bpf_attr` for `BPF_PROG_LOAD` (kernel `include/uapi/linux/bpf.h`).
+#[repr(C)]
+struct ProgLoad {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    /// `log_level`, `log_size`, `log_buf` `kern_version`, `prog_flags`.
+    rest: [u64; 3],
+    prog_name: [u8; 16],
+}
+
+/// The start of `union bpf_attr` for `BPF_LINK_CREATE`.
+#[repr(C)]
+struct LinkCreate {
+    prog_fd: u32,
+    target_ifindex: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+/// bpf(2) for commands that return a file descriptor.
+///
+/// # Safety
+/// `attr` is laid out as the part of `union bpf_attr` that `command` reads, without padding, and
+/// its pointers are valid for what the kernel does with them.
+unsafe fn bpf<T>(command: libc::c_int, attr: &T) -> io::Result<OwnedFd> {
+    // SAFETY: the caller's promise; the size passed is that of `T`.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, command, &raw const *attr, size_of::<T>()) };
+    match i32::try_from(fd) {
+        // SAFETY: the kernel has just made this descriptor for us, nobody else owns it.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_LINK_CREATE: libc::c_int = 28;
+const BPF_PROG_TYPE_XDP: u32 = 6;
+/// `enum bpf_attach_type`.
+const BPF_XDP: u32 = 37;
+const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
