@@ -4,6 +4,9 @@
 //!
 //! `AYA_BUILD_SKIP=1` writes empty objects instead: enough for clippy and docs, refused at load.
 
+#[path = "build/btf.rs"]
+mod btf;
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -33,14 +36,14 @@ fn main() -> anyhow::Result<()> {
         env::set_var("CARGO_TERM_QUIET", "true");
     }
     // Both builds share a target directory, hence file names: move the first out of the way.
-    build(&["trace"], &channel)?;
+    build(&["trace"], &channel, &out_dir)?;
     let (from, to) = (out_dir.join(XDP_BIN), out_dir.join(TRACE_OBJECT));
     fs::rename(&from, &to)
         .with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))?;
-    build(&[], &channel)
+    build(&[], &channel, &out_dir)
 }
 
-fn build(features: &[&str], channel: &str) -> anyhow::Result<()> {
+fn build(features: &[&str], channel: &str, out_dir: &Path) -> anyhow::Result<()> {
     let package = Package {
         name: "lb-ebpf",
         root_dir: EBPF_DIR,
@@ -51,7 +54,9 @@ fn build(features: &[&str], channel: &str) -> anyhow::Result<()> {
         format!(
             "cannot build the eBPF program (features: {features:?}); the warnings above say why"
         )
-    })
+    })?;
+    let object = out_dir.join(XDP_BIN);
+    btf::bytes_are_text(&object).with_context(|| format!("cannot edit {}", object.display()))
 }
 
 /// The toolchain the workspace is pinned to: its LLVM must be the one bpf-linker reads.

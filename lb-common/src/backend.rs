@@ -22,6 +22,7 @@ pub enum ForwardMode {
 
 impl ForwardMode {
     /// From [`BackendEntry::mode`].
+    #[inline(always)]
     #[must_use]
     pub const fn from_byte(byte: u8) -> Option<Self> {
         match byte {

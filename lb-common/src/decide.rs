@@ -238,11 +238,13 @@ fn sendable<F: Frame, A: Arena>(
     forward: &Forward<'_>,
 ) -> Result<(), DropReason> {
     let backend = forward.backend;
-    if backend.mode == ForwardMode::Local as u8 {
-        return Ok(());
-    }
-    if backend.mode == ForwardMode::Unresolved as u8 {
-        return Err(DropReason::NextHopUnresolved);
+    // One comparison for the three modes that send.
+    if backend.mode.wrapping_sub(ForwardMode::DirectRouting as u8) > LAST_SENDING {
+        return match ForwardMode::from_byte(backend.mode) {
+            Some(ForwardMode::Local) => Ok(()),
+            Some(ForwardMode::Unresolved) => Err(DropReason::NextHopUnresolved),
+            _ => Err(DropReason::BadTable),
+        };
     }
     let ethernet = frame.view::<Ethernet>(0).ok_or(DropReason::Truncated)?;
     if front.is_peer(arena, ethernet.macs.source.word()) {
@@ -253,3 +255,6 @@ fn sendable<F: Frame, A: Arena>(
     }
     Ok(())
 }
+
+/// The last mode that sends, counted from the first one.
+const LAST_SENDING: u8 = ForwardMode::TunnelV6 as u8 - ForwardMode::DirectRouting as u8;

@@ -217,7 +217,14 @@ fn extensions<F: Frame>(
                     .ok_or(defect(DropReason::Truncated))?;
                 let offset_more = header.offset_more.get();
                 if offset_more >> 3 != 0 {
-                    return Err(defect(DropReason::Fragment));
+                    // What follows is the middle of something, and this says how it began
+                    // (RFC 8200 §4.5): a fragment of a ping is not ours, as in IPv4.
+                    return Err(match header.next_header {
+                        TCP | UDP | ipv6::DESTINATION_OPTIONS | ipv6::ROUTING => {
+                            defect(DropReason::Fragment)
+                        }
+                        _ => Unparsed::Foreign,
+                    });
                 }
                 // Offset 0 and nothing to follow: an atomic fragment (RFC 6946), a whole packet.
                 first_fragment = offset_more & 1 != 0;

@@ -1,0 +1,63 @@
+//! A frame in ordinary memory, with room in front as the kernel leaves it: where the code under test
+//! runs on the host.
+
+use lb_common::{
+    packet::{Frame, FrameMut},
+    wire::Header,
+};
+
+/// A frame that can grow at its head.
+pub(crate) struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Buffer {
+    pub(crate) fn new(frame: &[u8]) -> Self {
+        let mut bytes = vec![0; HEADROOM];
+        bytes.extend(frame);
+        Self {
+            bytes,
+            start: HEADROOM,
+        }
+    }
+
+    pub(crate) fn frame(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    fn range<T>(&self, offset: u32) -> Option<std::ops::Range<usize>> {
+        let start = self.start + offset as usize;
+        let end = start + size_of::<T>();
+        (end <= self.bytes.len()).then_some(start..end)
+    }
+}
+
+impl Frame for Buffer {
+    fn view<T: Header>(&self, offset: u32) -> Option<&T> {
+        T::ref_from_bytes(&self.bytes[self.range::<T>(offset)?]).ok()
+    }
+
+    fn length(&self) -> u32 {
+        u32::try_from(self.frame().len()).unwrap()
+    }
+}
+
+impl FrameMut for Buffer {
+    fn store<T: Header>(&mut self, offset: u32, value: T) -> Option<()> {
+        let range = self.range::<T>(offset)?;
+        self.bytes[range].copy_from_slice(value.as_bytes());
+        Some(())
+    }
+
+    fn grow_head(&mut self, by: i32) -> Option<()> {
+        let start = self.start.cast_signed() - by as isize;
+        // The kernel keeps 40 bytes in front for itself, and an Ethernet header at least.
+        let last = self.bytes.len().checked_sub(14)?;
+        let start = usize::try_from(start).ok()?;
+        (40..=last).contains(&start).then(|| self.start = start)
+    }
+}
+
+/// `XDP_PACKET_HEADROOM`
+const HEADROOM: usize = 256;

@@ -1,0 +1,427 @@
+//! What the balancer of all cases knows: one service for each way of sending, on an IPv4 and an IPv6
+//! address, for TCP and UDP. The port says which: see [`Way`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use lb_common::{
+    addr::Addr,
+    backend::{BackendEntry, ForwardMode, TAGS_AS_RECEIVED},
+    flow::{self, ServiceKey},
+    hash::{mix64, source_hash},
+    ring::NOBODY,
+    wire::ethernet::{MacWords, Macs},
+};
+use lb_tests::packet::{MacAddr, Packet, eth};
+use lb_user::{
+    dataplane::image::{
+        BackendId, BackendImage, BackendInfo, Front, Image, RingImage, ServiceId, ServiceImage,
+    },
+    types::{IfIndex, Mac},
+};
+
+/// `lo`, by which frames come in.
+pub(crate) const INGRESS: u32 = 1;
+/// An interface in the device map.
+pub(crate) const OTHER_INTERFACE: u32 = 7;
+/// The balancer's MAC; also what the packet builder aims at.
+pub(crate) const OUR_MAC: MacAddr = [2, 0, 0, 0, 0, 2];
+/// A peer balancer's.
+pub(crate) const PEER_MAC: MacAddr = [2, 0, 0, 0, 0, 3];
+/// Where clients come from by default.
+pub(crate) const CLIENT_PORT: u16 = 40_000;
+/// Longest packet that leaves.
+pub(crate) const MTU: u16 = 1500;
+/// Low bits of the outer source that vary where they do.
+pub(crate) const SPREAD_BITS: u8 = 8;
+/// VLAN ids a frame leaves with, where they are the backend's own.
+pub(crate) const OWN_VLANS: [u16; 2] = [20, 30];
+
+/// The address family of client and virtual address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(crate) const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The services' address.
+    pub(crate) fn vip(self) -> &'static str {
+        match self {
+            Self::V4 => "192.0.2.10",
+            Self::V6 => "2001:db8::10",
+        }
+    }
+
+    /// An address of the balancer that no service has.
+    pub(crate) fn own(self) -> &'static str {
+        match self {
+            Self::V4 => "192.0.2.2",
+            Self::V6 => "2001:db8::2",
+        }
+    }
+
+    /// A client.
+    pub(crate) fn client(self) -> &'static str {
+        match self {
+            Self::V4 => "198.51.100.7",
+            Self::V6 => "2001:db8:c::7",
+        }
+    }
+
+    /// An IP header from `source` to `destination` after what is there.
+    pub(crate) fn header(self, before: Packet, source: &str, destination: &str) -> Packet {
+        match self {
+            Self::V4 => before.ipv4(source, destination),
+            Self::V6 => before.ipv6(source, destination),
+        }
+    }
+
+    /// A frame from the client to the services' address, up to the IP header.
+    pub(crate) fn packet(self) -> Packet {
+        self.header(eth(), self.client(), self.vip())
+    }
+
+    /// Length of the IP header, bytes.
+    pub(crate) fn header_length(self) -> usize {
+        match self {
+            Self::V4 => 20,
+            Self::V6 => 40,
+        }
+    }
+}
+
+/// TCP or UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl Protocol {
+    pub(crate) const BOTH: [Self; 2] = [Self::Tcp, Self::Udp];
+
+    /// A transport header from the client's port to that of `way`.
+    pub(crate) fn header(self, before: Packet, way: Way) -> Packet {
+        match self {
+            Self::Tcp => before.tcp(CLIENT_PORT, way.port()),
+            Self::Udp => before.udp(CLIENT_PORT, way.port()),
+        }
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Self::Tcp => flow::TCP,
+            Self::Udp => flow::UDP,
+        }
+    }
+}
+
+/// Which tags a frame leaves with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tags {
+    AsReceived,
+    Own(u8),
+}
+
+impl Tags {
+    pub(crate) const ALL: [Self; 4] = [Self::AsReceived, Self::Own(0), Self::Own(1), Self::Own(2)];
+}
+
+/// How packets reach a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Direct,
+    Tunnel(Family),
+}
+
+impl Mode {
+    pub(crate) const ALL: [Self; 3] = [
+        Self::Direct,
+        Self::Tunnel(Family::V4),
+        Self::Tunnel(Family::V6),
+    ];
+}
+
+/// What a service does with its packets; each has a port of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// One backend behind the ingress interface.
+    Plain(Mode, Tags),
+    /// All backends unavailable.
+    NoBackend,
+    /// A ring without backends.
+    NoLocals,
+    /// One backend without a next hop.
+    Unresolved,
+    /// This host.
+    Local,
+    /// One backend behind [`OTHER_INTERFACE`].
+    Redirect,
+    /// One backend behind an interface that is not in the device map.
+    NotADevice,
+    /// A tunnel whose outer source varies.
+    Spread(Family),
+    /// Every slot names an owner that is not there.
+    BadSlots,
+    /// Eight backends of all kinds, and slots of nobody.
+    Mixed,
+}
+
+/// Direct routing on the same interface: the plainest case.
+pub(crate) const WEB: Way = Way::Plain(Mode::Direct, Tags::AsReceived);
+/// IPIP with an IPv4 outer header.
+pub(crate) const TUNNEL4: Way = Way::Plain(Mode::Tunnel(Family::V4), Tags::AsReceived);
+/// IPIP with an IPv6 outer header.
+pub(crate) const TUNNEL6: Way = Way::Plain(Mode::Tunnel(Family::V6), Tags::AsReceived);
+/// A port of the services' address that no service has.
+pub(crate) const NO_SERVICE: u16 = 9999;
+
+impl Way {
+    pub(crate) fn all() -> Vec<Self> {
+        let mut all: Vec<_> = Mode::ALL
+            .into_iter()
+            .flat_map(|mode| Tags::ALL.map(|tags| Self::Plain(mode, tags)))
+            .collect();
+        all.extend([
+            Self::NoBackend,
+            Self::NoLocals,
+            Self::Unresolved,
+            Self::Local,
+            Self::Redirect,
+            Self::NotADevice,
+            Self::Spread(Family::V4),
+            Self::Spread(Family::V6),
+            Self::BadSlots,
+            Self::Mixed,
+        ]);
+        all
+    }
+
+    fn index(self) -> u32 {
+        let position = Self::all().iter().position(|way| *way == self);
+        u32::try_from(position.expect("`all` lists every way")).unwrap()
+    }
+
+    /// Its port.
+    pub(crate) fn port(self) -> u16 {
+        80 + u16::try_from(self.index()).unwrap()
+    }
+
+    fn mode(self) -> ForwardMode {
+        match self {
+            Self::Plain(Mode::Tunnel(Family::V4), _) | Self::Spread(Family::V4) => {
+                ForwardMode::TunnelV4
+            }
+            Self::Plain(Mode::Tunnel(Family::V6), _) | Self::Spread(Family::V6) => {
+                ForwardMode::TunnelV6
+            }
+            Self::Local => ForwardMode::Local,
+            Self::Unresolved => ForwardMode::Unresolved,
+            _ => ForwardMode::DirectRouting,
+        }
+    }
+}
+
+/// A service and its only backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub service: u32,
+    pub backend: u32,
+}
+
+impl Target {
+    pub(crate) fn of(family: Family, protocol: Protocol, way: Way) -> Self {
+        let group = 2 * (family as u32) + protocol as u32;
+        let number = group * GROUP + way.index();
+        Self {
+            service: number,
+            backend: number,
+        }
+    }
+
+    /// The MAC of the backend's next hop.
+    pub(crate) fn mac(self) -> MacAddr {
+        backend_mac(self.backend)
+    }
+
+    /// The destination of the backend's outer header.
+    pub(crate) fn address(self, outer: Family) -> String {
+        match outer {
+            Family::V4 => format!("10.1.0.{}", self.backend),
+            Family::V6 => format!("2001:db8:b::{:x}", self.backend),
+        }
+    }
+}
+
+/// Outer source.
+pub(crate) fn tunnel_source(outer: Family) -> &'static str {
+    match outer {
+        Family::V4 => "10.0.0.0",
+        Family::V6 => "2001:db8:a::",
+    }
+}
+
+/// The flow hash of a client for any service.
+pub(crate) fn hash(client: &str, port: u16) -> u32 {
+    source_hash(HASH_KEY, addr(client), port)
+}
+
+pub(crate) fn addr(text: &str) -> Addr {
+    Addr::from(text.parse::<IpAddr>().unwrap())
+}
+
+/// Everything.
+pub(crate) fn image() -> Image {
+    let mut image = Image {
+        front: Front {
+            interfaces: BTreeMap::from([(interface(INGRESS), Mac(OUR_MAC))]),
+            own_addresses: Family::BOTH
+                .iter()
+                .map(|family| family.own().parse().unwrap())
+                .collect(),
+            peers: BTreeSet::from([Mac(PEER_MAC)]),
+        },
+        devices: BTreeSet::from([interface(OTHER_INTERFACE)]),
+        ..Image::default()
+    };
+    for family in Family::BOTH {
+        for protocol in Protocol::BOTH {
+            for way in Way::all() {
+                add(&mut image, family, protocol, way);
+            }
+        }
+    }
+    image
+}
+
+fn add(image: &mut Image, family: Family, protocol: Protocol, way: Way) {
+    let target = Target::of(family, protocol, way);
+    let backends = match way {
+        Way::NoLocals => vec![],
+        Way::Mixed => mixed(target),
+        _ => vec![(target.backend, entry(target, way))],
+    };
+    let locals: Vec<_> = backends.iter().map(|(id, _)| BackendId(*id)).collect();
+    let ring = RingImage {
+        owners: owners(way, locals.len()).into(),
+        locals: locals.into(),
+    };
+    let service = ServiceImage {
+        key: ServiceKey::new(addr(family.vip()), way.port(), protocol.number()),
+        hash_key: HASH_KEY,
+        name: format!("service{}", target.service),
+        ring,
+    };
+    let name = service.name.clone();
+    image.services.insert(ServiceId(target.service), service);
+    for (id, entry) in backends {
+        let info = BackendInfo {
+            name: format!("web{id}"),
+            service: name.clone(),
+            service_id: ServiceId(target.service),
+            address: entry.address.to_ip(),
+            port: way.port(),
+            weight: 1,
+            tunnel: entry.mode == ForwardMode::TunnelV4 as u8
+                || entry.mode == ForwardMode::TunnelV6 as u8,
+        };
+        let backend = BackendImage { entry, info };
+        image.backends.insert(BackendId(id), backend);
+    }
+}
+
+fn owners(way: Way, locals: usize) -> Vec<u16> {
+    let slots = match way {
+        Way::Mixed => 1021u64,
+        _ => 5,
+    };
+    let locals = locals as u64;
+    (0..slots)
+        .map(|slot| match way {
+            Way::NoBackend | Way::NoLocals => NOBODY,
+            Way::BadSlots => 1,
+            Way::Mixed => match mix64(slot) % (locals + 1) {
+                owner if owner == locals => NOBODY,
+                owner => u16::try_from(owner).unwrap(),
+            },
+            _ => 0,
+        })
+        .collect()
+}
+
+/// Backends of different kinds of one service.
+fn mixed(target: Target) -> Vec<(u32, BackendEntry)> {
+    let ways = [
+        WEB,
+        TUNNEL4,
+        TUNNEL6,
+        Way::Plain(Mode::Tunnel(Family::V4), Tags::Own(2)),
+        Way::Redirect,
+        Way::Local,
+        Way::Spread(Family::V6),
+        Way::Unresolved,
+    ];
+    let numbered = (MIXED_BASE + 8 * (target.service / GROUP)..).zip(ways);
+    numbered
+        .map(|(backend, way)| (backend, entry(Target { backend, ..target }, way)))
+        .collect()
+}
+
+fn entry(target: Target, way: Way) -> BackendEntry {
+    let (tags, vlans) = match way {
+        Way::Plain(_, Tags::Own(0)) => (0, [0; 2]),
+        Way::Plain(_, Tags::Own(1)) => (1, [OWN_VLANS[0], 0]),
+        Way::Plain(_, Tags::Own(_)) => (2, OWN_VLANS),
+        _ => (TAGS_AS_RECEIVED, [0; 2]),
+    };
+    let mode = way.mode();
+    let outer = if mode == ForwardMode::TunnelV6 {
+        Family::V6
+    } else {
+        Family::V4
+    };
+    BackendEntry {
+        macs: Macs {
+            destination: MacWords::new(target.mac()),
+            source: MacWords::new(OUR_MAC),
+        },
+        ifindex: match way {
+            Way::Redirect => OTHER_INTERFACE,
+            Way::NotADevice => OTHER_INTERFACE + 100,
+            _ => INGRESS,
+        },
+        id: target.backend,
+        mtu: MTU,
+        mode: mode as u8,
+        tags,
+        vlans,
+        source_bits: match way {
+            Way::Spread(_) => SPREAD_BITS,
+            _ => 0,
+        },
+        reserved: 0,
+        generation: 1,
+        tunnel_source: addr(tunnel_source(outer)),
+        address: addr(&target.address(outer)),
+    }
+}
+
+fn backend_mac(backend: u32) -> MacAddr {
+    let [_, _, high, low] = backend.to_be_bytes();
+    [2, 0, 1, 0, high, low]
+}
+
+fn interface(index: u32) -> IfIndex {
+    IfIndex::new(index).unwrap()
+}
+
+const HASH_KEY: u64 = 7;
+/// Services of one family and protocol.
+const GROUP: u32 = 40;
+/// Backends of [`Way::Mixed`] come after all others.
+const MIXED_BASE: u32 = 4 * GROUP;
