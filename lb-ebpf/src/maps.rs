@@ -1,10 +1,11 @@
-//! Every map, and the door to them. The agent finds them by these names.
+//! Every map and the context, and the door to them. The agent finds them by these names.
 #![expect(unsafe_code, reason = "map values are raw pointers")]
 
 use aya_ebpf::{
     bindings::xdp_action,
     btf_maps::{Array, DevMapHash, PerCpuArray},
     macros::btf_map,
+    programs::XdpContext,
 };
 use lb_common::{
     arena::{self, Region},
@@ -98,6 +99,13 @@ fn opaque(value: u32) -> u64 {
     // address, which the kernel refuses).
     unsafe { core::arch::asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack)) };
     value
+}
+
+/// Index of the interface a frame came in by.
+#[inline(always)]
+pub(crate) fn ingress(ctx: &XdpContext) -> u32 {
+    // SAFETY: the kernel passes a valid `xdp_md`, and the verifier checks the access.
+    unsafe { (*ctx.ctx).ingress_ifindex }
 }
 
 /// Counts a packet for its service and its backend.

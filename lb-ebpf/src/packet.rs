@@ -9,26 +9,13 @@ use lb_common::{
 
 /// The frame the program was called for.
 pub(crate) struct Packet {
-    ctx: XdpContext,
+    pub(crate) ctx: XdpContext,
 }
 
 impl Packet {
     #[inline(always)]
     pub(crate) fn new(ctx: XdpContext) -> Self {
         Self { ctx }
-    }
-
-    /// For the log helpers.
-    #[cfg(feature = "trace")]
-    pub(crate) fn context(&self) -> &XdpContext {
-        &self.ctx
-    }
-
-    /// Index of the interface the frame came in by.
-    #[inline(always)]
-    pub(crate) fn ingress(&self) -> u32 {
-        // SAFETY: the kernel passes a valid `xdp_md`, and the verifier checks the access.
-        unsafe { (*self.ctx.ctx).ingress_ifindex }
     }
 
     /// Address of `T` at `offset`, if all of it is within the frame.

@@ -13,7 +13,7 @@ use crate::{maps, packet::Packet, trace};
 #[inline(always)]
 pub(crate) fn run(ctx: XdpContext) -> u32 {
     let mut packet = Packet::new(ctx);
-    let ingress = packet.ingress();
+    let ingress = maps::ingress(&packet.ctx);
     let Some(arena) = maps::Arena::open() else {
         return xdp_action::XDP_PASS;
     };

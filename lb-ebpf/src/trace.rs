@@ -12,7 +12,7 @@ pub(crate) fn forwarded(packet: &Packet, forward: &Forward<'_>, action: u32) {
     let flow = &forward.packet.flow;
     if forward.packet.v4 {
         aya_log_ebpf::info!(
-            packet.context(),
+            &packet.ctx,
             "{:i}:{} -> {:i}:{} service {} backend {} action {}",
             u32::from_be(flow.source.v4_word()),
             flow.source_port,
@@ -24,7 +24,7 @@ pub(crate) fn forwarded(packet: &Packet, forward: &Forward<'_>, action: u32) {
         );
     } else {
         aya_log_ebpf::info!(
-            packet.context(),
+            &packet.ctx,
             "IPv6 port {} -> {} service {} backend {} action {}",
             flow.source_port,
             flow.destination_port,
@@ -39,7 +39,7 @@ pub(crate) fn forwarded(packet: &Packet, forward: &Forward<'_>, action: u32) {
 #[cfg(feature = "trace")]
 #[inline(always)]
 pub(crate) fn dropped(packet: &Packet, reason: DropReason) {
-    aya_log_ebpf::warn!(packet.context(), "dropped, reason {}", reason as u32);
+    aya_log_ebpf::warn!(&packet.ctx, "dropped, reason {}", reason as u32);
 }
 
 /// Nothing.

@@ -5,6 +5,7 @@
 //! made is gone when it ends, however it ends.
 
 pub mod ballast;
+pub mod bench;
 pub mod capture;
 pub mod client;
 pub mod lab;
