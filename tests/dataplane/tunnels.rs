@@ -222,6 +222,9 @@ fn without_room_in_front_a_tunnelled_packet_is_dropped() {
             let frame = Family::V6.packet().udp(CLIENT_PORT, way.port()).build();
             // The kernel needs 40 bytes in front of the metadata for itself.
             let least = (256 - 40 - overhead) & !3;
+            if !bench.takes_metadata(least + 4) {
+                return Ok(());
+            }
             let (fits, _) = bench.run_with(&frame, least)?;
             bench.check("just enough room", fits == Action::Tx as u32);
             let before = lb_user::dataplane::stats::read(&bench.bpf);
