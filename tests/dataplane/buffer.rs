@@ -42,7 +42,7 @@ impl Frame for Buffer {
     }
 
     fn length(&self) -> u32 {
-        u32::try_from(self.frame().len()).unwrap()
+        u32::try_from(self.frame().len()).expect("a frame is short")
     }
 }
 

@@ -26,12 +26,10 @@ use lb_user::dataplane::{
 
 use crate::world::{self, OTHER_INTERFACE, Target};
 
-/// `enum xdp_action` of the kernel.
+/// `enum xdp_action` of the kernel, without `XDP_ABORTED`, which must never come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Action {
-    /// What must never happen.
-    Aborted = 0,
     /// Dropped.
     Drop = 1,
     /// Up the stack.
@@ -149,17 +147,26 @@ impl Bench {
     pub(crate) fn run_with(&mut self, frame: &[u8], metadata: usize) -> Result<(u32, Vec<u8>)> {
         let mut data_in = vec![0; metadata];
         data_in.extend(frame);
-        let words = [metadata, data_in.len(), 0, 0, 0, 0];
+        let words = [
+            u32::try_from(metadata)?,
+            u32::try_from(data_in.len())?,
+            0,
+            0,
+            0,
+            0,
+        ];
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex
         let context: Vec<u8> = words
             .iter()
-            .flat_map(|word| u32::try_from(*word).unwrap().to_ne_bytes())
+            .flat_map(|word| (*word).to_ne_bytes())
             .collect();
         let mut context_out = [0; 24];
         let mut data_out = vec![0; data_in.len() + 256];
-        let mut options = TestRunOptions::default();
-        options.data_in = Some(&data_in);
-        options.data_out = Some(&mut data_out);
+        let mut options = TestRunOptions {
+            data_in: Some(&data_in),
+            data_out: Some(&mut data_out),
+            ..TestRunOptions::default()
+        };
         if metadata > 0 {
             options.ctx_in = Some(&context);
             options.ctx_out = Some(&mut context_out);

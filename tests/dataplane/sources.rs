@@ -7,7 +7,7 @@ use lb_tests::packet::{Packet, eth};
 use crate::{
     forwarding::sent,
     harness::{Bench, Expect, cases},
-    world::{CLIENT_PORT, Family, NO_SERVICE, Protocol, TUNNEL4, TUNNEL6, WEB, Way},
+    world::{self, CLIENT_PORT, Family, NO_SERVICE, Protocol, TUNNEL4, TUNNEL6, WEB, Way},
 };
 
 fn from(family: Family, source: &str, protocol: Protocol, way: Way) -> Packet {
@@ -143,6 +143,26 @@ fn our_own_address_is_a_martian() {
     cases(|bench| {
         for family in Family::BOTH {
             martian(bench, family, family.own())?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_master_owns_the_services_address_and_forwards_all_the_same() {
+    cases(|bench| {
+        let mut image = world::image();
+        let vips = Family::BOTH.map(|family| world::addr(family.vip()).to_ip());
+        image.front.own_addresses.extend(vips);
+        bench.apply(&image)?;
+        for family in Family::BOTH {
+            client(bench, family, family.client())?;
+            martian(bench, family, family.own())?;
+            martian(bench, family, family.vip())?;
+            let to_own = family
+                .header(eth(), family.vip(), family.own())
+                .tcp(WEB.port(), CLIENT_PORT);
+            bench.passes("to an address of no service", &to_own)?;
         }
         Ok(())
     });

@@ -132,7 +132,7 @@ fn no_garbage_in_the_arena_aborts_the_program() {
         let mut random = 0;
         for round in 0..3000u64 {
             random = mix64(random + round);
-            let at = (random % u64::from(used / 4)) as u32 * 4;
+            let at = u32::try_from(random % u64::from(used / 4))? * 4;
             // The root stays: a front table beyond the arena is the case above.
             if at >= 64 {
                 arena.flip(at, (random >> 32) as u32);

@@ -204,12 +204,12 @@ impl Way {
 
     fn index(self) -> u32 {
         let position = Self::all().iter().position(|way| *way == self);
-        u32::try_from(position.expect("`all` lists every way")).unwrap()
+        u32::try_from(position.expect("`all` lists every way")).expect("there are few")
     }
 
     /// Its port.
     pub(crate) fn port(self) -> u16 {
-        80 + u16::try_from(self.index()).unwrap()
+        80 + u16::try_from(self.index()).expect("there are few")
     }
 
     fn mode(self) -> ForwardMode {
@@ -272,7 +272,7 @@ pub(crate) fn hash(client: &str, port: u16) -> u32 {
 }
 
 pub(crate) fn addr(text: &str) -> Addr {
-    Addr::from(text.parse::<IpAddr>().unwrap())
+    Addr::from(text.parse::<IpAddr>().expect("an address"))
 }
 
 /// Everything.
@@ -282,7 +282,7 @@ pub(crate) fn image() -> Image {
             interfaces: BTreeMap::from([(interface(INGRESS), Mac(OUR_MAC))]),
             own_addresses: Family::BOTH
                 .iter()
-                .map(|family| family.own().parse().unwrap())
+                .map(|family| family.own().parse().expect("an address"))
                 .collect(),
             peers: BTreeSet::from([Mac(PEER_MAC)]),
         },
@@ -347,7 +347,7 @@ fn owners(way: Way, locals: usize) -> Vec<u16> {
             Way::BadSlots => 1,
             Way::Mixed => match mix64(slot) % (locals + 1) {
                 owner if owner == locals => NOBODY,
-                owner => u16::try_from(owner).unwrap(),
+                owner => u16::try_from(owner).expect("a few owners"),
             },
             _ => 0,
         })
@@ -417,7 +417,7 @@ fn backend_mac(backend: u32) -> MacAddr {
 }
 
 fn interface(index: u32) -> IfIndex {
-    IfIndex::new(index).unwrap()
+    IfIndex::new(index).expect("no index here is 0")
 }
 
 const HASH_KEY: u64 = 7;
