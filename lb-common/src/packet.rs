@@ -1,8 +1,7 @@
 //! How packet bytes are looked at and changed.
 //!
 //! The kernel's implementation checks against `data_end` (`lb-ebpf/src/packet.rs`); the host's is a
-//! byte vector ([`Buffer`] in tests and `explain`). Decisions and rewriting are written once, over
-//! these traits.
+//! byte vector in the tests. Decisions and rewriting are written once, over these traits.
 
 use crate::wire::Header;
 

@@ -10,15 +10,18 @@ use lb_common::{
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
     start: usize,
+    first: usize,
 }
 
 impl Buffer {
-    pub(crate) fn new(frame: &[u8]) -> Self {
+    /// With so many bytes of metadata in front, which the frame cannot grow into.
+    pub(crate) fn new(frame: &[u8], metadata: usize) -> Self {
         let mut bytes = vec![0; HEADROOM];
         bytes.extend(frame);
         Self {
             bytes,
             start: HEADROOM,
+            first: KERNEL + metadata,
         }
     }
 
@@ -39,7 +42,7 @@ impl Frame for Buffer {
     }
 
     fn length(&self) -> u32 {
-        u32::try_from(self.frame().len()).unwrap()
+        u32::try_from(self.frame().len()).expect("a frame is short")
     }
 }
 
@@ -52,12 +55,16 @@ impl FrameMut for Buffer {
 
     fn grow_head(&mut self, by: i32) -> Option<()> {
         let start = self.start.cast_signed() - by as isize;
-        // The kernel keeps 40 bytes in front for itself, and an Ethernet header at least.
+        // An Ethernet header must stay.
         let last = self.bytes.len().checked_sub(14)?;
         let start = usize::try_from(start).ok()?;
-        (40..=last).contains(&start).then(|| self.start = start)
+        (self.first..=last)
+            .contains(&start)
+            .then(|| self.start = start)
     }
 }
 
 /// `XDP_PACKET_HEADROOM`
 const HEADROOM: usize = 256;
+/// `sizeof(struct xdp_frame)`: what the kernel keeps of it for itself.
+const KERNEL: usize = 40;

@@ -141,7 +141,8 @@ fn one_tos(bench: &mut Bench, family: Family, way: Way, tos: u8) -> Result<()> {
 #[test]
 fn the_outer_ipv4_checksum_is_right_for_every_length_and_flow() {
     cases(|bench| {
-        for length in 0..1400 {
+        for length in 0..1400u16 {
+            let [tos, _] = length.to_le_bytes();
             let way = if length % 2 == 0 {
                 TUNNEL4
             } else {
@@ -149,7 +150,7 @@ fn the_outer_ipv4_checksum_is_right_for_every_length_and_flow() {
             };
             let frame = Family::V4
                 .packet()
-                .tos(length as u8)
+                .tos(tos)
                 .udp(1000 + length, way.port())
                 .payload(vec![0xa5; length.into()])
                 .build();
@@ -157,7 +158,7 @@ fn the_outer_ipv4_checksum_is_right_for_every_length_and_flow() {
             let header = out.get(14..34).context("an outer header")?;
             bench.check(
                 &format!("checksum of {length} bytes: {header:02x?}"),
-                internet_checksum(header) == 0 && header[..2] == [0x45, length as u8],
+                internet_checksum(header) == 0 && header[..2] == [0x45, tos],
             );
         }
         Ok(())
@@ -222,6 +223,9 @@ fn without_room_in_front_a_tunnelled_packet_is_dropped() {
             let frame = Family::V6.packet().udp(CLIENT_PORT, way.port()).build();
             // The kernel needs 40 bytes in front of the metadata for itself.
             let least = (256 - 40 - overhead) & !3;
+            if !bench.takes_metadata(least + 4) {
+                return Ok(());
+            }
             let (fits, _) = bench.run_with(&frame, least)?;
             bench.check("just enough room", fits == Action::Tx as u32);
             let before = lb_user::dataplane::stats::read(&bench.bpf);

@@ -1,26 +1,14 @@
 //! What the balancer of all cases knows: one service for each way of sending, on an IPv4 and an IPv6
 //! address, for TCP and UDP. The port says which: see [`Way`].
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+mod image;
 
-use lb_common::{
-    addr::Addr,
-    backend::{BackendEntry, ForwardMode, TAGS_AS_RECEIVED},
-    flow::{self, ServiceKey},
-    hash::{mix64, source_hash},
-    ring::NOBODY,
-    wire::ethernet::{MacWords, Macs},
-};
+use std::net::IpAddr;
+
+use lb_common::{addr::Addr, backend::ForwardMode, flow, hash::source_hash};
 use lb_tests::packet::{MacAddr, Packet, eth};
-use lb_user::{
-    dataplane::image::{
-        BackendId, BackendImage, BackendInfo, Front, Image, RingImage, ServiceId, ServiceImage,
-    },
-    types::{IfIndex, Mac},
-};
+
+pub(crate) use image::image;
 
 /// `lo`, by which frames come in.
 pub(crate) const INGRESS: u32 = 1;
@@ -204,12 +192,12 @@ impl Way {
 
     fn index(self) -> u32 {
         let position = Self::all().iter().position(|way| *way == self);
-        u32::try_from(position.expect("`all` lists every way")).unwrap()
+        u32::try_from(position.expect("`all` lists every way")).expect("there are few")
     }
 
     /// Its port.
     pub(crate) fn port(self) -> u16 {
-        80 + u16::try_from(self.index()).unwrap()
+        80 + u16::try_from(self.index()).expect("there are few")
     }
 
     fn mode(self) -> ForwardMode {
@@ -272,143 +260,7 @@ pub(crate) fn hash(client: &str, port: u16) -> u32 {
 }
 
 pub(crate) fn addr(text: &str) -> Addr {
-    Addr::from(text.parse::<IpAddr>().unwrap())
-}
-
-/// Everything.
-pub(crate) fn image() -> Image {
-    let mut image = Image {
-        front: Front {
-            interfaces: BTreeMap::from([(interface(INGRESS), Mac(OUR_MAC))]),
-            own_addresses: Family::BOTH
-                .iter()
-                .map(|family| family.own().parse().unwrap())
-                .collect(),
-            peers: BTreeSet::from([Mac(PEER_MAC)]),
-        },
-        devices: BTreeSet::from([interface(OTHER_INTERFACE)]),
-        ..Image::default()
-    };
-    for family in Family::BOTH {
-        for protocol in Protocol::BOTH {
-            for way in Way::all() {
-                add(&mut image, family, protocol, way);
-            }
-        }
-    }
-    image
-}
-
-fn add(image: &mut Image, family: Family, protocol: Protocol, way: Way) {
-    let target = Target::of(family, protocol, way);
-    let backends = match way {
-        Way::NoLocals => vec![],
-        Way::Mixed => mixed(target),
-        _ => vec![(target.backend, entry(target, way))],
-    };
-    let locals: Vec<_> = backends.iter().map(|(id, _)| BackendId(*id)).collect();
-    let ring = RingImage {
-        owners: owners(way, locals.len()).into(),
-        locals: locals.into(),
-    };
-    let service = ServiceImage {
-        key: ServiceKey::new(addr(family.vip()), way.port(), protocol.number()),
-        hash_key: HASH_KEY,
-        name: format!("service{}", target.service),
-        ring,
-    };
-    let name = service.name.clone();
-    image.services.insert(ServiceId(target.service), service);
-    for (id, entry) in backends {
-        let info = BackendInfo {
-            name: format!("web{id}"),
-            service: name.clone(),
-            service_id: ServiceId(target.service),
-            address: entry.address.to_ip(),
-            port: way.port(),
-            weight: 1,
-            tunnel: entry.mode == ForwardMode::TunnelV4 as u8
-                || entry.mode == ForwardMode::TunnelV6 as u8,
-        };
-        let backend = BackendImage { entry, info };
-        image.backends.insert(BackendId(id), backend);
-    }
-}
-
-fn owners(way: Way, locals: usize) -> Vec<u16> {
-    let slots = match way {
-        Way::Mixed => 1021u64,
-        _ => 5,
-    };
-    let locals = locals as u64;
-    (0..slots)
-        .map(|slot| match way {
-            Way::NoBackend | Way::NoLocals => NOBODY,
-            Way::BadSlots => 1,
-            Way::Mixed => match mix64(slot) % (locals + 1) {
-                owner if owner == locals => NOBODY,
-                owner => u16::try_from(owner).unwrap(),
-            },
-            _ => 0,
-        })
-        .collect()
-}
-
-/// Backends of different kinds of one service.
-fn mixed(target: Target) -> Vec<(u32, BackendEntry)> {
-    let ways = [
-        WEB,
-        TUNNEL4,
-        TUNNEL6,
-        Way::Plain(Mode::Tunnel(Family::V4), Tags::Own(2)),
-        Way::Redirect,
-        Way::Local,
-        Way::Spread(Family::V6),
-        Way::Unresolved,
-    ];
-    let numbered = (MIXED_BASE + 8 * (target.service / GROUP)..).zip(ways);
-    numbered
-        .map(|(backend, way)| (backend, entry(Target { backend, ..target }, way)))
-        .collect()
-}
-
-fn entry(target: Target, way: Way) -> BackendEntry {
-    let (tags, vlans) = match way {
-        Way::Plain(_, Tags::Own(0)) => (0, [0; 2]),
-        Way::Plain(_, Tags::Own(1)) => (1, [OWN_VLANS[0], 0]),
-        Way::Plain(_, Tags::Own(_)) => (2, OWN_VLANS),
-        _ => (TAGS_AS_RECEIVED, [0; 2]),
-    };
-    let mode = way.mode();
-    let outer = if mode == ForwardMode::TunnelV6 {
-        Family::V6
-    } else {
-        Family::V4
-    };
-    BackendEntry {
-        macs: Macs {
-            destination: MacWords::new(target.mac()),
-            source: MacWords::new(OUR_MAC),
-        },
-        ifindex: match way {
-            Way::Redirect => OTHER_INTERFACE,
-            Way::NotADevice => OTHER_INTERFACE + 100,
-            _ => INGRESS,
-        },
-        id: target.backend,
-        mtu: MTU,
-        mode: mode as u8,
-        tags,
-        vlans,
-        source_bits: match way {
-            Way::Spread(_) => SPREAD_BITS,
-            _ => 0,
-        },
-        reserved: 0,
-        generation: 1,
-        tunnel_source: addr(tunnel_source(outer)),
-        address: addr(&target.address(outer)),
-    }
+    Addr::from(text.parse::<IpAddr>().expect("an address"))
 }
 
 fn backend_mac(backend: u32) -> MacAddr {
@@ -416,12 +268,6 @@ fn backend_mac(backend: u32) -> MacAddr {
     [2, 0, 1, 0, high, low]
 }
 
-fn interface(index: u32) -> IfIndex {
-    IfIndex::new(index).unwrap()
-}
-
 const HASH_KEY: u64 = 7;
 /// Services of one family and protocol.
 const GROUP: u32 = 40;
-/// Backends of [`Way::Mixed`] come after all others.
-const MIXED_BASE: u32 = 4 * GROUP;
