@@ -8,6 +8,6 @@ fn main() {
     if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "bpf") {
         // Headers are rarely aligned in a packet, and the kernels we run on read misaligned words in
         // one instruction; without this LLVM assembles each field from bytes.
-        println!("cargo::rustc-link-arg-bins=--cpu-features=+alu32,+allows-misaligned-mem-access");
+        println!("cargo::rustc-link-arg-bins=--cpu-features=+allows-misaligned-mem-access");
     }
 }

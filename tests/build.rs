@@ -17,6 +17,12 @@ fn main() -> anyhow::Result<()> {
         // See lb-user/build.rs.
         env::set_var("RUSTC_BOOTSTRAP", "1");
         env::set_var("CARGO_TERM_QUIET", "true");
+        // v3 (kernel 5.1): 32-bit arithmetic and jumps. rustc tells bpf-linker the CPU, and aya-build
+        // sets RUSTFLAGS itself: a profile's flags are the way left.
+        env::set_var("CARGO_UNSTABLE_PROFILE_RUSTFLAGS", "true");
+        env::set_var("CARGO_PROFILE_RELEASE_RUSTFLAGS", "-Ctarget-cpu=v3");
+        // Not for what runs on the host, though.
+        env::set_var("CARGO_PROFILE_RELEASE_BUILD_OVERRIDE_RUSTFLAGS", "-Cdebuginfo=0");
     }
     let package = aya_build::Package {
         name: "lb-bench-ebpf",

@@ -18,7 +18,7 @@ use crate::{
     packet::Frame,
     parse::{self, Parsed, Unparsed},
     ring,
-    service::{self, Front, OWN, VIP},
+    service::{self, Found, Front, OWN, VIP},
     verdict::DropReason,
     wire::{
         ethernet::Ethernet,
@@ -66,6 +66,17 @@ pub fn decide<'a, F: Frame, A: Arena>(frame: &F, arena: &'a A, ingress: u32) -> 
             return defective(frame, arena, ingress, destination, reason);
         }
     };
+    decide_parsed(frame, arena, ingress, packet)
+}
+
+/// [`decide`] for a packet whose 5-tuple is known.
+#[inline(always)]
+pub fn decide_parsed<'a, F: Frame, A: Arena>(
+    frame: &F,
+    arena: &'a A,
+    ingress: u32,
+    packet: Parsed,
+) -> Decision<'a> {
     let Some(front) = service::front(arena) else {
         return Decision::Pass;
     };
@@ -75,23 +86,33 @@ pub fn decide<'a, F: Frame, A: Arena>(frame: &F, arena: &'a A, ingress: u32) -> 
     if !addressed_to_us(frame, &front, arena, ingress) {
         return Decision::Pass;
     }
-    let hash = flow_hash(found.entry.hash_key, &packet.flow);
-    let ring_at = found.ring(arena);
-    match admit(frame, arena, &front, &packet).and_then(|new_flow| {
-        let selection = ring::select(arena, ring_at, hash)?;
-        let forward = Forward {
-            packet,
-            service: found.entry.id,
-            backend: selection.backend,
-            hash,
-            new_flow,
-        };
-        sendable(frame, arena, &front, &forward)?;
-        Ok(forward)
-    }) {
+    match choose(frame, arena, &front, &found, packet) {
         Ok(forward) => Decision::Forward(forward),
         Err(reason) => Decision::Drop(reason),
     }
+}
+
+/// Where a service's packet goes.
+#[inline(always)]
+fn choose<'a, F: Frame, A: Arena>(
+    frame: &F,
+    arena: &'a A,
+    front: &Front<'_>,
+    found: &Found<'_>,
+    packet: Parsed,
+) -> Result<Forward<'a>, DropReason> {
+    let new_flow = admit(frame, arena, front, &packet)?;
+    let hash = flow_hash(found.entry.hash_key, &packet.flow);
+    let selection = ring::select(arena, found.ring(arena), hash)?;
+    let forward = Forward {
+        packet,
+        service: found.entry.id,
+        backend: selection.backend,
+        hash,
+        new_flow,
+    };
+    sendable(frame, arena, front, &forward)?;
+    Ok(forward)
 }
 
 /// Which backend the ring names for a flow: what `explain` asks, by the same steps as [`decide`].
