@@ -39,7 +39,10 @@ fn main() -> anyhow::Result<()> {
         env::set_var("CARGO_UNSTABLE_PROFILE_RUSTFLAGS", "true");
         env::set_var("CARGO_PROFILE_RELEASE_RUSTFLAGS", "-Ctarget-cpu=v3");
         // Not for what runs on the host, though.
-        env::set_var("CARGO_PROFILE_RELEASE_BUILD_OVERRIDE_RUSTFLAGS", "-Cdebuginfo=0");
+        env::set_var(
+            "CARGO_PROFILE_RELEASE_BUILD_OVERRIDE_RUSTFLAGS",
+            "-Cdebuginfo=0",
+        );
     }
     // Both builds share a target directory, hence file names: move the first out of the way.
     build(&["trace"], &channel, &out_dir)?;

@@ -22,7 +22,10 @@ fn main() -> anyhow::Result<()> {
         env::set_var("CARGO_UNSTABLE_PROFILE_RUSTFLAGS", "true");
         env::set_var("CARGO_PROFILE_RELEASE_RUSTFLAGS", "-Ctarget-cpu=v3");
         // Not for what runs on the host, though.
-        env::set_var("CARGO_PROFILE_RELEASE_BUILD_OVERRIDE_RUSTFLAGS", "-Cdebuginfo=0");
+        env::set_var(
+            "CARGO_PROFILE_RELEASE_BUILD_OVERRIDE_RUSTFLAGS",
+            "-Cdebuginfo=0",
+        );
     }
     let package = aya_build::Package {
         name: "lb-bench-ebpf",

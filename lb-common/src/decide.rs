@@ -14,11 +14,11 @@ use crate::{
     backend::{BackendEntry, ForwardMode},
     encap,
     flow::{FlowKey, TCP},
-    hash::{filter_bit, flow_hash},
+    hash::flow_hash,
     packet::Frame,
     parse::{self, Parsed, Unparsed},
     ring,
-    service::{self, Found, Front, OWN, VIP},
+    service::{self, Found, Front, VIP},
     verdict::DropReason,
     wire::{
         ethernet::Ethernet,
@@ -246,8 +246,7 @@ fn is_martian<A: Arena>(flow: &FlowKey, v4: bool, front: &Front<'_>, arena: &A) 
             return true;
         }
     }
-    front.header.own_filter & filter_bit(&source) != 0
-        && front.address_flags(arena, source) & OWN != 0
+    front.is_own(arena, source)
 }
 
 /// Whether the chosen backend can be sent this packet now.

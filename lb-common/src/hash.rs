@@ -57,15 +57,22 @@ pub const fn service_hash(seed: u64, key: &ServiceKey) -> u64 {
     (low ^ high.rotate_left(17) ^ (key.port_protocol as u64) << 3 ^ seed).wrapping_mul(A)
 }
 
-/// One bit of a 64-bit filter, for "is this address surely none of ours?".
+/// Words of the filter over own addresses.
+pub const FILTER_WORDS: usize = 8;
+
+/// The word (below [`FILTER_WORDS`]) and the bit in it, for "is this address surely none of ours?".
 #[inline(always)]
 #[must_use]
-pub const fn filter_bit(addr: &Addr) -> u64 {
+pub const fn filter_place(addr: &Addr) -> (u32, u64) {
     let [high, low] = addr.words();
-    1 << ((low ^ high).wrapping_mul(B) >> 58)
+    let hash = (low ^ high).wrapping_mul(B);
+    (
+        (hash >> 55) as u32 & (FILTER_WORDS as u32 - 1),
+        1 << (hash >> 58),
+    )
 }
 
-/// The same for an Ethernet address in the low 48 bits.
+/// One bit of a 64-bit filter over Ethernet addresses, given in the low 48 bits.
 #[inline(always)]
 #[must_use]
 pub const fn mac_filter_bit(mac: u64) -> u64 {

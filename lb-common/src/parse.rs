@@ -54,8 +54,9 @@ pub enum Unparsed {
 }
 
 /// The commonest frame in one piece: untagged IPv4 without options.
-#[derive(Clone, Copy)]
 #[derive(
+    Clone,
+    Copy,
     zerocopy::FromBytes,
     zerocopy::IntoBytes,
     zerocopy::Immutable,
@@ -70,8 +71,9 @@ struct PlainV4 {
 }
 
 /// The same for IPv6 without extension headers.
-#[derive(Clone, Copy)]
 #[derive(
+    Clone,
+    Copy,
     zerocopy::FromBytes,
     zerocopy::IntoBytes,
     zerocopy::Immutable,

@@ -3,9 +3,10 @@
 //!
 //! ```text
 //! +0      FrontHeader                       64 bytes
-//! +64     InterfaceEntry × INTERFACE_SLOTS  16 bytes each, placed by a collision-free multiplier
-//! +1088   PeerEntry × PEER_SLOTS             8 bytes each, likewise
-//! +3136   ServiceEntry × (mask + 1)         64 bytes each, open addressing, ≤ SERVICE_PROBES steps
+//! +64     filter over own addresses         64 bytes
+//! +128    InterfaceEntry × INTERFACE_SLOTS  16 bytes each, placed by a collision-free multiplier
+//! +1152   PeerEntry × PEER_SLOTS             8 bytes each, likewise
+//! +3200   ServiceEntry × (mask + 1)         64 bytes each, open addressing, ≤ SERVICE_PROBES steps
 //! ```
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -14,14 +15,17 @@ use crate::{
     addr::Addr,
     arena::{self, Arena, UNIT},
     flow::ServiceKey,
-    hash::service_hash,
+    hash::{FILTER_WORDS, filter_place, service_hash},
     limits::{INTERFACE_SLOTS, MAX_PEERS, SERVICE_PROBES},
 };
 
 /// Slots of the peer table.
 pub const PEER_SLOTS: usize = 4 * MAX_PEERS;
+/// Offset of the filter over own addresses, [`FILTER_WORDS`] words: a clear
+/// [`filter_place`](crate::hash::filter_place) means "not ours for sure".
+pub const OWN_FILTER: u32 = UNIT;
 /// Offset of the interface slots in the region.
-pub const INTERFACES: u32 = UNIT;
+pub const INTERFACES: u32 = OWN_FILTER + (FILTER_WORDS * size_of::<u64>()) as u32;
 /// Offset of the peer slots.
 pub const PEERS: u32 = INTERFACES + (INTERFACE_SLOTS * size_of::<InterfaceEntry>()) as u32;
 /// Offset of the service slots.
@@ -35,8 +39,6 @@ pub const SERVICES: u32 = PEERS + (PEER_SLOTS * size_of::<u64>()) as u32;
 pub struct FrontHeader {
     /// Seed of [`service_hash`], chosen so that no key needs more than [`SERVICE_PROBES`] steps.
     pub seed: u64,
-    /// Filter over own addresses: a clear [`crate::hash::filter_bit`] means "not ours for sure".
-    pub own_filter: u64,
     /// Filter over peers' MACs, by [`crate::hash::mac_filter_bit`].
     pub peer_filter: u64,
     /// Multiplier of [`peer_slot`].
@@ -48,7 +50,7 @@ pub struct FrontHeader {
     /// How far [`service_hash`] is shifted to give a slot.
     pub shift: u32,
     /// Always 0.
-    pub reserved: [u32; 5],
+    pub reserved: [u32; 7],
 }
 
 /// An interface that XDP is attached to.
@@ -185,6 +187,16 @@ impl<'a> Front<'a> {
         match self.find(arena, &ServiceKey::address_only(addr)) {
             Some(found) => found.entry.flags,
             None => 0,
+        }
+    }
+
+    /// Whether `addr` is this host's: mostly answered by one bit.
+    #[inline(always)]
+    pub fn is_own<A: Arena>(&self, arena: &'a A, addr: Addr) -> bool {
+        let (word, bit) = filter_place(&addr);
+        match arena.view::<u64>(self.at + OWN_FILTER + word * 8) {
+            Some(filter) if filter & bit != 0 => self.address_flags(arena, addr) & OWN != 0,
+            _ => false,
         }
     }
 

@@ -13,6 +13,7 @@ use aya_ebpf::{macros::xdp, programs::XdpContext};
 
 /// Entry of the program; its name is the program's in the kernel.
 #[xdp]
+#[inline(always)]
 pub(crate) fn ballast(ctx: XdpContext) -> u32 {
     pipeline::run(ctx)
 }

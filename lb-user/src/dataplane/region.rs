@@ -7,7 +7,7 @@ use lb_common::{
     arena::{self, Arena, MAGIC, Root, UNIT},
     backend::BackendEntry,
     flow::ServiceKey,
-    hash::{filter_bit, mac_filter_bit, mix64},
+    hash::{FILTER_WORDS, filter_place, mac_filter_bit, mix64},
     limits::{INTERFACE_SLOTS, LAYOUT, SERVICE_PROBES},
     ring::{NOBODY, RingHeader, SLOTS, Slot},
     service::{
@@ -73,17 +73,18 @@ pub fn front(front: &Front, services: &[FrontService]) -> FrontRegion {
         .expect("64 peers fit into 256 slots with some odd multiplier");
     let header = FrontHeader {
         seed,
-        own_filter: front
-            .own_addresses
-            .iter()
-            .fold(0, |f, a| f | filter_bit(&Addr::from(*a))),
         peer_filter: macs.iter().fold(0, |f, mac| f | mac_filter_bit(*mac)),
         peer_multiplier,
         mask: u32::try_from(mask).expect("a table of fewer than 2^32 slots"),
         interface_multiplier,
         shift: shift(slots.len()),
-        reserved: [0; 5],
+        reserved: [0; 7],
     };
+    let mut own_filter = [0u64; FILTER_WORDS];
+    for address in &front.own_addresses {
+        let (word, bit) = filter_place(&Addr::from(*address));
+        own_filter[word as usize] |= bit;
+    }
     let mut interfaces = [InterfaceEntry::default(); INTERFACE_SLOTS];
     for (index, mac) in &front.interfaces {
         interfaces[interface_slot(interface_multiplier, index.get()) as usize] = InterfaceEntry {
@@ -98,6 +99,7 @@ pub fn front(front: &Front, services: &[FrontService]) -> FrontRegion {
     }
     let mut bytes = Vec::with_capacity(SERVICES as usize + slots.len() * UNIT as usize);
     bytes.extend_from_slice(header.as_bytes());
+    bytes.extend_from_slice(own_filter.as_bytes());
     bytes.extend_from_slice(interfaces.as_bytes());
     bytes.extend_from_slice(peers.as_bytes());
     let mut places = BTreeMap::new();

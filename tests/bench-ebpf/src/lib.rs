@@ -11,8 +11,7 @@ pub const BACKENDS: u32 = 100;
 pub const PORTS: u32 = 4096;
 
 /// What the driver is to do, and what it saw.
-#[derive(Clone, Copy, Debug, Default)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Drive {
     /// State of the generator that picks flows.
@@ -36,8 +35,7 @@ pub struct Drive {
 }
 
 /// Key of the floor's hash map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Vip {
     /// Address words.
@@ -47,8 +45,7 @@ pub struct Vip {
 }
 
 /// Value of the floor's hash map.
-#[derive(Clone, Copy, Debug)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct VipInfo {
     /// Index of its counters.

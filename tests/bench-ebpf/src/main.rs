@@ -56,7 +56,9 @@ static FLOWS: LruHashMap<Vip, u32, 2_097_152> = LruHashMap::new();
 /// Prepares a packet, calls, undoes, sixteen times.
 #[xdp]
 pub(crate) fn driver(ctx: XdpContext) -> u32 {
-    let Some(drive) = DRIVE.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
+    let Some(drive) = DRIVE.get_ptr_mut(0) else {
+        return xdp_action::XDP_ABORTED;
+    };
     // SAFETY: the element is there for as long as the program runs; nobody else writes meanwhile.
     let drive = unsafe { &mut *drive };
     for _ in 0..BATCH {
@@ -104,14 +106,32 @@ fn prepare(packet: &mut Packet, family: u32, flow: u32) -> Option<()> {
     if family == 0 {
         return Some(());
     }
-    let macs = Macs { destination: MacWords::new(OUR_MAC), source: MacWords::new(CLIENT_MAC) };
-    let ethertype = if family == 4 { ethernet::IPV4 } else { ethernet::IPV6 };
-    packet.store(0, Ethernet { macs, ethertype: Be16::new(ethertype) })?;
+    let macs = Macs {
+        destination: MacWords::new(OUR_MAC),
+        source: MacWords::new(CLIENT_MAC),
+    };
+    let ethertype = if family == 4 {
+        ethernet::IPV4
+    } else {
+        ethernet::IPV6
+    };
+    packet.store(
+        0,
+        Ethernet {
+            macs,
+            ethertype: Be16::new(ethertype),
+        },
+    )?;
     let port = Be16::new(1024 + (flow % PORTS) as u16);
     let host = (0x0a40_0000 + flow / PORTS).to_be();
     if family == 4 {
         let ip = packet.view::<Ipv4>(ethernet::LEN)?;
-        let changed = Ipv4 { ttl: 64, checksum: Raw16::new(0x1234), source: Raw32::new(host), ..*ip };
+        let changed = Ipv4 {
+            ttl: 64,
+            checksum: Raw16::new(0x1234),
+            source: Raw32::new(host),
+            ..*ip
+        };
         packet.store(ethernet::LEN, changed)?;
         packet.store(ethernet::LEN + 20, port)
     } else {
@@ -193,7 +213,10 @@ fn remembered(packet: &mut Packet) -> Option<()> {
     // SAFETY: the value is only read, at once.
     let vip = unsafe { VIPS.get(&parsed.vip)? };
     let [high, low] = parsed.source.words();
-    let key = Vip { address: [high, low], port_protocol: u64::from(parsed.port) };
+    let key = Vip {
+        address: [high, low],
+        port_protocol: u64::from(parsed.port),
+    };
     // SAFETY: the value is only read, at once.
     let index = match unsafe { FLOWS.get(&key) } {
         Some(index) => *index,
@@ -292,10 +315,25 @@ fn encapsulate(
     backend: &BackendEntry,
     hash: u32,
 ) -> Option<()> {
-    let inner = Inner { v4: parsed.v4, length: parsed.length, tos: parsed.tos, hash };
-    let (by, ethertype) = if parsed.v4 { (20, ethernet::IPV4) } else { (40, ethernet::IPV6) };
+    let inner = Inner {
+        v4: parsed.v4,
+        length: parsed.length,
+        tos: parsed.tos,
+        hash,
+    };
+    let (by, ethertype) = if parsed.v4 {
+        (20, ethernet::IPV4)
+    } else {
+        (40, ethernet::IPV6)
+    };
     packet.grow_head(by)?;
-    packet.store(0, Ethernet { macs: backend.macs, ethertype: Be16::new(ethertype) })?;
+    packet.store(
+        0,
+        Ethernet {
+            macs: backend.macs,
+            ethertype: Be16::new(ethertype),
+        },
+    )?;
     if parsed.v4 {
         packet.store(ethernet::LEN, encap::outer_v4(backend, &inner))
     } else {
