@@ -248,9 +248,11 @@ impl Bench {
             .program("driver")
             .context("no driver")?
             .try_into()?;
-        let mut options = TestRunOptions::default();
-        options.data_in = Some(frame);
-        options.repeat = repeat;
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            repeat,
+            ..Default::default()
+        };
         let result = driver.test_run(options)?;
         let map: Array<&MapData, PodDrive> =
             Array::try_from(self.ebpf.map("DRIVE").context("no DRIVE")?)?;
