@@ -3,6 +3,10 @@
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "BPF is a 64-bit target, and lengths and offsets of packets and maps fit 32 bits"
+)]
 
 mod maps;
 mod packet;

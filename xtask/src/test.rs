@@ -103,13 +103,15 @@ const LINTS: &[(&str, &[&str])] = &[
         "clippy",
         &["clippy", "--all-targets", "--", "-D", "warnings"],
     ),
-    // lb-ebpf is no default member: it has no host build to lint.
+    // These are no default members: they have no host build to lint.
     (
         EBPF_CLIPPY,
         &[
             "clippy",
             "-p",
             "lb-ebpf",
+            "-p",
+            "lb-bench-ebpf",
             "--bins",
             "--target",
             "bpfel-unknown-none",

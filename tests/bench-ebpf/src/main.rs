@@ -6,6 +6,10 @@
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "BPF is a 64-bit target, and lengths and offsets of packets and maps fit 32 bits"
+)]
 #![expect(unsafe_code, reason = "packet memory and map values are raw pointers")]
 
 #[path = "../../../lb-ebpf/src/packet.rs"]
@@ -193,9 +197,9 @@ fn floor(ctx: XdpContext, tunnel: bool) -> u32 {
 fn forward(packet: &mut Packet, tunnel: bool) -> Option<()> {
     let parsed = parse(packet)?;
     // SAFETY: the value is only read, at once.
-    let vip = unsafe { VIPS.get(&parsed.vip)? };
+    let vip = unsafe { VIPS.get(parsed.vip)? };
     let hash = source_hash(0, parsed.source, parsed.port);
-    let index = (u64::from(hash) * u64::from(BACKENDS) >> 32) as u32;
+    let index = lb_common::hash::slot_of(hash, BACKENDS);
     let backend = FLOOR_BACKENDS.get(index)?;
     if tunnel {
         encapsulate(packet, &parsed, backend, hash)?;
@@ -211,19 +215,19 @@ fn forward(packet: &mut Packet, tunnel: bool) -> Option<()> {
 fn remembered(packet: &mut Packet) -> Option<()> {
     let parsed = parse(packet)?;
     // SAFETY: the value is only read, at once.
-    let vip = unsafe { VIPS.get(&parsed.vip)? };
+    let vip = unsafe { VIPS.get(parsed.vip)? };
     let [high, low] = parsed.source.words();
     let key = Vip {
         address: [high, low],
         port_protocol: u64::from(parsed.port),
     };
     // SAFETY: the value is only read, at once.
-    let index = match unsafe { FLOWS.get(&key) } {
+    let index = match unsafe { FLOWS.get(key) } {
         Some(index) => *index,
         None => {
             let hash = source_hash(0, parsed.source, parsed.port);
-            let index = (u64::from(hash) * u64::from(BACKENDS) >> 32) as u32;
-            FLOWS.insert(&key, &index, 0).ok()?;
+            let index = lb_common::hash::slot_of(hash, BACKENDS);
+            FLOWS.insert(key, index, 0).ok()?;
             index
         }
     };
