@@ -14,7 +14,7 @@ use lb_user::{
     dataplane::image::{
         BackendId, BackendImage, BackendInfo, Front, Image, RingImage, ServiceId, ServiceImage,
     },
-    ring::{Heads, Member},
+    ring::{Heads, Member, slot_count},
     types::{IfIndex, Mac},
 };
 
@@ -325,7 +325,8 @@ fn add_service(image: &mut Image, address: &str, port: u16, protocol: u8, mode: 
             .insert(BackendId(id), BackendImage { entry, info });
         locals.push(BackendId(id));
     }
-    let owners = Heads::build(&members, 65_537).owners(|_| true);
+    // The size that a configuration without `ring_size` gets.
+    let owners = Heads::build(&members, slot_count(&members, 0)).owners(|_| true);
     let service = ServiceImage {
         key: ServiceKey::new(Addr::from(ip(address)), port, protocol),
         hash_key: 0x1234_5678_9abc_def0 ^ u64::from(number),
