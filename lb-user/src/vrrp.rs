@@ -4,3 +4,9 @@
 //! task) knows neither clock nor network: `now` comes in, actions come out.
 
 pub mod wire;
+
+pub mod timers;
+
+pub mod machine;
+
+pub mod sync_group;
