@@ -9,10 +9,13 @@
 //! Sockets belong to the network namespace of the thread that opens them.
 
 pub mod address;
+pub mod announce;
 pub mod error;
 pub mod link;
+pub mod monitor;
 pub mod neighbour;
 pub mod nexthop;
+mod packet;
 mod probe;
 pub mod route;
 pub mod watch;
@@ -27,6 +30,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::RouteNetlinkMessage;
 
+pub(crate) use self::error::chain;
 pub use self::{
     error::{OpenError, RequestError},
     link::Link,

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
-    address::{AddressAttribute, AddressHeaderFlags, AddressMessage},
+    address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo},
 };
 use nix::errno::Errno;
 
-use super::{Net, RequestError};
+use super::{Net, PROTOCOL, RequestError};
 use crate::types::IfIndex;
 
 /// An address an interface has.
@@ -25,6 +25,8 @@ pub struct Address {
     pub secondary: bool,
     /// Added without duplicate address detection (IPv6), as virtual addresses are.
     pub unchecked: bool,
+    /// Added by us: it carries [`PROTOCOL`].
+    pub ours: bool,
 }
 
 /// An address to add or remove.
@@ -137,11 +139,12 @@ impl Net {
 impl Address {
     /// `None` for what is no unicast address of an IP family.
     pub(super) fn from_message(message: &AddressMessage) -> Option<Self> {
-        let (mut local, mut address) = (None, None);
+        let (mut local, mut address, mut ours) = (None, None, false);
         for attribute in &message.attributes {
             match attribute {
                 AddressAttribute::Local(ip) => local = Some(*ip),
                 AddressAttribute::Address(ip) => address = Some(*ip),
+                AddressAttribute::Protocol(protocol) => ours = u8::from(*protocol) == PROTOCOL,
                 _ => {}
             }
         }
@@ -153,6 +156,7 @@ impl Address {
             secondary: message.header.flags.contains(AddressHeaderFlags::Secondary)
                 && message.header.family == AddressFamily::Inet,
             unchecked: message.header.flags.contains(AddressHeaderFlags::Nodad),
+            ours,
         })
     }
 
@@ -164,7 +168,7 @@ impl Address {
 }
 
 impl AddressSpec {
-    fn message(&self, labelled: bool) -> AddressMessage {
+    fn message(&self, adding: bool) -> AddressMessage {
         let mut message = AddressMessage::default();
         message.header.family = family(self.address);
         message.header.prefix_len = self.prefix;
@@ -173,15 +177,34 @@ impl AddressSpec {
             AddressAttribute::Local(self.address),
             AddressAttribute::Address(self.address),
         ];
+        if adding {
+            let ours = AddressProtocol::Other(PROTOCOL);
+            message.attributes.push(AddressAttribute::Protocol(ours));
+        }
         if self.address.is_ipv6() {
             message.header.flags = AddressHeaderFlags::Nodad;
-        } else if let Some(label) = self.label.as_ref().filter(|_| labelled) {
+            if adding && self.prefix == 128 {
+                message
+                    .attributes
+                    .push(AddressAttribute::CacheInfo(deprecated()));
+            }
+        } else if let Some(label) = self.label.as_ref().filter(|_| adding) {
             message
                 .attributes
                 .push(AddressAttribute::Label(label.clone()));
         }
         message
     }
+}
+
+/// For good, but never the source of what this host begins: it would be gone from under the
+/// connection with the next change of role. IPv4 has no such mark, and needs none: of the addresses of
+/// an interface, the kernel sends from the first of a network, and a virtual one comes later.
+fn deprecated() -> CacheInfo {
+    let mut info = CacheInfo::default();
+    info.ifa_preferred = 0;
+    info.ifa_valid = u32::MAX;
+    info
 }
 
 /// The kernel's family of an address.

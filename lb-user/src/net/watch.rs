@@ -118,7 +118,7 @@ impl Watch {
 
 /// A burst of events, ten thousand managed neighbours say, must fit. Best effort: a smaller buffer
 /// only means that we read everything anew more often.
-fn widen(connection: &mut netlink_proto::Connection<RouteNetlinkMessage>) {
+pub(super) fn widen(connection: &mut netlink_proto::Connection<RouteNetlinkMessage>) {
     let socket = connection.socket_mut().socket_ref();
     if setsockopt(socket, sockopt::RcvBufForce, &EVENT_BUFFER).is_err() {
         tracing::debug!("the buffer for network events stays at its default size");

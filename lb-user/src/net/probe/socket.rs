@@ -5,10 +5,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use crate::types::IfIndex;
+use crate::{net::packet::link_address, types::IfIndex};
 
 /// Which question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +30,12 @@ impl ProbeSocket {
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
         socket.set_nonblocking(true)?;
         socket.attach_filter(&filter(family))?;
-        socket.bind(&link_address(interface, family)?)?;
+        let protocol = match family {
+            Family::Arp => libc::ETH_P_ARP,
+            Family::Ndp => libc::ETH_P_IPV6,
+        };
+        let protocol = u16::try_from(protocol).map_err(io::Error::other)?;
+        socket.bind(&link_address(interface, protocol)?)?;
         #[expect(unsafe_code, reason = "tokio wants a promise about the descriptor")]
         // SAFETY: the socket owns its descriptor and moves into the `AsyncFd`, of which only shared
         // borrows are taken: it stays open and the same for as long as it is registered.
@@ -60,32 +65,6 @@ impl ProbeSocket {
             }
         }
     }
-}
-
-/// A `sockaddr_ll` that binds to one interface and protocol.
-fn link_address(interface: IfIndex, family: Family) -> io::Result<SockAddr> {
-    let protocol = match family {
-        Family::Arp => libc::ETH_P_ARP,
-        Family::Ndp => libc::ETH_P_IPV6,
-    };
-    let too_large = |_| io::Error::from(io::ErrorKind::InvalidInput);
-    let protocol = u16::try_from(protocol).map_err(too_large)?;
-    let index = i32::try_from(interface.get()).map_err(too_large)?;
-    let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).map_err(too_large)?;
-    #[expect(unsafe_code, reason = "socket2 has no packet socket address")]
-    // SAFETY: the storage is zeroed, aligned and larger than a `sockaddr_ll`, of which every bit
-    // pattern is valid; family and length are set to match.
-    let (_, address) = unsafe {
-        SockAddr::try_init(|storage, storage_length| {
-            let address = &mut *storage.cast::<libc::sockaddr_ll>();
-            address.sll_family = libc::sa_family_t::try_from(libc::AF_PACKET).map_err(too_large)?;
-            address.sll_protocol = protocol.to_be();
-            address.sll_ifindex = index;
-            *storage_length = length;
-            Ok(())
-        })
-    }?;
-    Ok(address)
 }
 
 /// Classic BPF: frames to this host that are ARP replies or neighbour advertisements. Without it, a
