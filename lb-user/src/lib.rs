@@ -10,6 +10,8 @@ pub mod ring;
 
 pub mod net;
 
+pub mod exec;
+
 pub mod vrrp;
 
 pub mod dataplane;
