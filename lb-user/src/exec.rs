@@ -33,10 +33,11 @@ pub use self::{
     capture::OUTPUT,
     check::{Unfit, check_config},
     launch::Step,
-    permit::{Permitted, Refused, permit},
+    permit::{Refused, permit},
     user::{NoSuchUser, User},
 };
 pub(crate) use self::{child::Pidfd, readable::Readable};
+use crate::config::model::Command;
 
 /// How a program is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,9 +190,11 @@ impl StartError {
     }
 }
 
-/// Runs a program to its end, or its timeout. It is gone when this returns, but for one that not even SIGKILL ends within a second.
-pub async fn run(permitted: &Permitted, extra_args: &[String], limits: &Limits) -> Outcome {
-    match start(permitted, extra_args, limits).await {
+/// Runs a program to its end, or its timeout, if it may be run: that is asked each time, for files change.
+///
+/// `extra_args` come after the configured arguments. It is gone when this returns, but for one that not even SIGKILL ends within a second.
+pub async fn run(command: &Command, extra_args: &[String], limits: &Limits) -> Outcome {
+    match start(command, extra_args, limits).await {
         Ok(mut running) => {
             let outcome = running.outcome().await;
             // One that hangs in the kernel is reaped by a later run.
@@ -207,17 +210,17 @@ pub async fn run(permitted: &Permitted, extra_args: &[String], limits: &Limits) 
 /// # Errors
 /// [`StartError`].
 pub async fn start(
-    permitted: &Permitted,
+    command: &Command,
     extra_args: &[String],
     limits: &Limits,
 ) -> Result<Running, StartError> {
     let deadline = Instant::now() + limits.timeout;
-    let (permitted, extra) = (permitted.clone(), extra_args.to_vec());
+    let (command, extra) = (command.clone(), extra_args.to_vec());
     let user = limits.user.clone();
     // On a thread that may block: the program may lie on a file system that does not answer. Should it start after all when nobody
     // waits any more, dropping what the thread returns kills it.
     let launched =
-        tokio::task::spawn_blocking(move || child::launch(&permitted, &extra, user.as_ref()));
+        tokio::task::spawn_blocking(move || child::launch(&command, &extra, user.as_ref()));
     let (child, output) = timeout_at(deadline, launched)
         .await
         .map_err(|_| StartError::Stalled)?

@@ -18,9 +18,11 @@ use nix::{
 use tokio::net::unix::pipe::Receiver;
 
 use super::{
-    Permitted, Readable, StartError, User, capture, launch, permit,
+    Readable, StartError, User, capture, launch, permit,
     sys::{self, End},
 };
+
+use crate::config::model::Command;
 
 /// A child and its process group. Dropping it kills both.
 #[derive(Debug)]
@@ -32,15 +34,15 @@ pub(super) struct Child {
 
 /// Checks once more that it may be run, and starts it. Blocks while the file system does.
 pub(super) fn launch(
-    permitted: &Permitted,
+    command: &Command,
     extra_args: &[String],
     user: Option<&User>,
 ) -> Result<(Child, Receiver), StartError> {
     reap_orphans();
-    permit(permitted.command())?;
-    let program = CString::new(permitted.command().program().as_os_str().as_bytes());
+    permit(command)?;
+    let program = CString::new(command.program().as_os_str().as_bytes());
     let program = program.map_err(|_| StartError::Nul)?;
-    let args = arguments(permitted, extra_args, &program)?;
+    let args = arguments(command, extra_args, &program)?;
     let null = std::fs::File::open("/dev/null").map_err(StartError::resources("/dev/null"))?;
     let (reader, writer) =
         capture::pipe().map_err(StartError::resources("no pipe for the output"))?;
@@ -58,7 +60,7 @@ pub(super) fn launch(
             errno: failure.errno,
         },
         step => StartError::Child {
-            program: permitted.command().program().display().to_string(),
+            program: command.program().display().to_string(),
             step,
             errno: failure.errno,
         },
@@ -78,12 +80,12 @@ pub(super) fn launch(
 }
 
 fn arguments(
-    permitted: &Permitted,
+    command: &Command,
     extra: &[String],
     program: &CString,
 ) -> Result<Vec<CString>, StartError> {
     let mut args = vec![program.clone()];
-    for arg in permitted.command().args().iter().chain(extra) {
+    for arg in command.args().iter().chain(extra) {
         args.push(CString::new(arg.as_str()).map_err(|_| StartError::Nul)?);
     }
     Ok(args)
@@ -169,7 +171,7 @@ impl Pidfd {
         };
         if self.0.read(dead).await.is_err() {
             // The runtime is going away, and with it whoever waits.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -20,18 +20,6 @@ use nix::errno::Errno;
 
 use crate::config::model::Command;
 
-/// A program that [`permit`] let pass. [`run`](super::run) asks again each time, for files change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Permitted(Command);
-
-impl Permitted {
-    /// What is run.
-    #[must_use]
-    pub fn command(&self) -> &Command {
-        &self.0
-    }
-}
-
 /// Why a program may not be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -84,12 +72,12 @@ pub enum Refused {
 ///
 /// # Errors
 /// [`Refused`], which names the file or directory that is the reason.
-pub fn permit(command: &Command) -> Result<Permitted, Refused> {
+pub fn permit(command: &Command) -> Result<(), Refused> {
     executable(command.program())?;
     if let Some(script) = script_of(command) {
         guarded_file(script)?;
     }
-    Ok(Permitted(command.clone()))
+    Ok(())
 }
 
 /// The program and the interpreters that the kernel would run it with.

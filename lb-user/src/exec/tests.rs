@@ -18,7 +18,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use super::{Leftovers, Limits, Outcome, Permitted, StartError, User, launch::Step, permit, run};
+use super::{Leftovers, Limits, Outcome, StartError, User, launch::Step, permit, run};
 use crate::config::model::Command;
 
 /// Whether this is root. If not, says so, and fails where nothing may be skipped.
@@ -84,16 +84,12 @@ pub(crate) fn lives(pid: i32) -> bool {
         .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
-fn permitted(script: &str) -> Permitted {
-    permit(&shell(script)).expect("the system's shell may be run")
-}
-
 fn limits(timeout: Duration) -> Limits {
     Limits::check(timeout, None)
 }
 
 async fn run_shell(script: &str) -> Outcome {
-    run(&permitted(script), &[], &limits(PATIENCE)).await
+    run(&shell(script), &[], &limits(PATIENCE)).await
 }
 
 /// The output of a program that must succeed.
@@ -133,9 +129,9 @@ async fn the_exit_code_and_both_outputs_come_back() {
 
 #[tokio::test]
 async fn extra_arguments_come_after_the_configured_ones() {
-    let permitted = permit(&command(&["/bin/sh", "-c", r#"echo "$@""#, "sh", "a b"])).unwrap();
+    let program = command(&["/bin/sh", "-c", r#"echo "$@""#, "sh", "a b"]);
     let extra = ["c".to_owned(), "d e".to_owned()];
-    let outcome = run(&permitted, &extra, &limits(PATIENCE)).await;
+    let outcome = run(&program, &extra, &limits(PATIENCE)).await;
     assert_eq!(outcome.to_string(), "exit code 0: a b c d e");
 }
 
@@ -153,7 +149,7 @@ async fn a_program_that_is_killed_says_by_what() {
 async fn a_timeout_kills_grandchildren_that_ignore_sigterm_and_hold_the_pipe() {
     let script = "trap '' TERM; (trap '' TERM; while :; do sleep 1000; done) & echo $!; wait";
     let started = std::time::Instant::now();
-    let outcome = run(&permitted(script), &[], &limits(Duration::from_millis(300))).await;
+    let outcome = run(&shell(script), &[], &limits(Duration::from_millis(300))).await;
     let Outcome::TimedOut { output } = outcome else {
         panic!("{outcome}");
     };
@@ -169,7 +165,7 @@ async fn with_grace_a_program_may_clean_up_and_has_timed_out_all_the_same() {
         ..limits(Duration::from_millis(200))
     };
     let script = "trap 'echo cleaned; exit 0' TERM; sleep 1000 & wait";
-    let outcome = run(&permitted(script), &[], &limits).await;
+    let outcome = run(&shell(script), &[], &limits).await;
     assert_eq!(outcome.to_string(), "timed out: cleaned");
 }
 
@@ -179,12 +175,7 @@ async fn without_an_answer_to_sigterm_the_kill_comes_after_the_grace() {
         grace: Duration::from_millis(200),
         ..limits(Duration::from_millis(200))
     };
-    let outcome = run(
-        &permitted("trap '' TERM; sleep 1000; sleep 1000"),
-        &[],
-        &limits,
-    )
-    .await;
+    let outcome = run(&shell("trap '' TERM; sleep 1000; sleep 1000"), &[], &limits).await;
     assert_eq!(outcome.to_string(), "timed out");
 }
 
@@ -202,7 +193,7 @@ async fn what_a_notification_leaves_in_the_background_lives_on() {
         leftovers: Leftovers::Leave,
         ..limits(PATIENCE)
     };
-    let outcome = run(&permitted("sleep 1000 & echo $!"), &[], &limits).await;
+    let outcome = run(&shell("sleep 1000 & echo $!"), &[], &limits).await;
     let Outcome::Exited { code: 0, output } = outcome else {
         panic!("{outcome}");
     };
@@ -213,8 +204,8 @@ async fn what_a_notification_leaves_in_the_background_lives_on() {
 
 #[tokio::test]
 async fn endless_output_ends_at_the_timeout_and_costs_little() {
-    let permitted = permit(&command(&["/usr/bin/yes", "all work and no play"])).unwrap();
-    let outcome = run(&permitted, &[], &limits(Duration::from_millis(500))).await;
+    let program = command(&["/usr/bin/yes", "all work and no play"]);
+    let outcome = run(&program, &[], &limits(Duration::from_millis(500))).await;
     let Outcome::TimedOut { output } = outcome else {
         panic!("{outcome}");
     };
@@ -248,8 +239,8 @@ async fn the_program_inherits_nothing_of_ours() {
     assert_eq!(output("pwd; umask; ulimit -Sn").await, "/ 0022 1024");
     let signals = output("grep -E '^Sig(Blk|Ign)' /proc/self/status").await;
     assert_eq!(signals, "SigBlk: 0000000000000000 SigIgn: 0000000000000000");
-    let permitted = permit(&command(&["/usr/bin/env"])).unwrap();
-    let environment = run(&permitted, &[], &limits(PATIENCE)).await.to_string();
+    let program = command(&["/usr/bin/env"]);
+    let environment = run(&program, &[], &limits(PATIENCE)).await.to_string();
     let expected = "exit code 0: PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     assert!(environment.starts_with(expected), "{environment}");
     assert!(!environment.contains("CARGO"), "{environment}");
@@ -273,7 +264,7 @@ async fn another_user_has_own_groups_and_no_capabilities_and_we_stay_root() {
         ..limits(PATIENCE)
     };
     let script = "id -u; id -G; grep CapPrm /proc/self/status; echo $USER";
-    let outcome = run(&permitted(script), &[], &limits).await.to_string();
+    let outcome = run(&shell(script), &[], &limits).await.to_string();
     let groups: Vec<String> = user.groups.iter().map(ToString::to_string).collect();
     let expected = format!(
         "exit code 0: {} {} CapPrm: 0000000000000000 nobody",
@@ -309,8 +300,9 @@ async fn what_cannot_be_executed_is_not_started_and_says_nothing_of_the_target()
     }
     let dir = guarded_dir();
     let path = script_file(dir.path(), "nonsense", "\u{1}not a program", 0o755);
-    let permitted = permit(&command(&[path.to_str().unwrap()])).unwrap();
-    let outcome = run(&permitted, &[], &limits(PATIENCE)).await;
+    let program = command(&[path.to_str().unwrap()]);
+    permit(&program).unwrap();
+    let outcome = run(&program, &[], &limits(PATIENCE)).await;
     let Outcome::NotStarted(StartError::Child { step, .. }) = &outcome else {
         panic!("{outcome}");
     };
@@ -330,13 +322,14 @@ async fn a_program_that_became_writable_for_others_is_not_run_any_more() {
     }
     let dir = guarded_dir();
     let path = script_file(dir.path(), "check", "#!/bin/sh\nexit 0\n", 0o755);
-    let permitted = permit(&command(&[path.to_str().unwrap()])).unwrap();
+    let program = command(&[path.to_str().unwrap()]);
+    permit(&program).unwrap();
     assert_eq!(
-        run(&permitted, &[], &limits(PATIENCE)).await.verdict(),
+        run(&program, &[], &limits(PATIENCE)).await.verdict(),
         Some(true)
     );
     fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
-    let outcome = run(&permitted, &[], &limits(PATIENCE)).await;
+    let outcome = run(&program, &[], &limits(PATIENCE)).await;
     assert!(
         matches!(outcome, Outcome::NotStarted(StartError::Refused(_))),
         "{outcome}"
@@ -382,8 +375,8 @@ async fn two_hundred_runs_leave_no_zombie_and_no_descriptor() {
                 ("yes | head -c 100000", PATIENCE),
                 ("kill -9 $$", PATIENCE),
             ][n];
-            let permitted = permitted(script);
-            runs.spawn(async move { run(&permitted, &[], &limits(timeout)).await });
+            let program = shell(script);
+            runs.spawn(async move { run(&program, &[], &limits(timeout)).await });
         }
         for outcome in runs.join_all().await {
             assert!(outcome.verdict().is_some(), "round {round}: {outcome}");
@@ -404,14 +397,14 @@ async fn without_descriptors_nothing_is_said_of_the_target() {
     if !alone("without_descriptors_nothing_is_said_of_the_target") {
         return;
     }
-    let permitted = permitted("exit 0");
+    let program = shell("exit 0");
     // From nothing free to enough: each amount fails at another place, or works.
     let free = fs::File::open("/dev/null").unwrap().as_raw_fd();
     let mut worked = false;
     for more in 0..10 {
         let limit = u64::try_from(free + more).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, limit, 4096).unwrap();
-        let outcome = run(&permitted, &[], &limits(PATIENCE)).await;
+        let outcome = run(&program, &[], &limits(PATIENCE)).await;
         setrlimit(Resource::RLIMIT_NOFILE, 1024, 4096).unwrap();
         match outcome {
             Outcome::NotStarted(StartError::Resources { .. } | StartError::Refused(_)) => {
