@@ -12,6 +12,8 @@ pub mod net;
 
 pub mod exec;
 
+pub mod track;
+
 pub mod vrrp;
 
 pub mod dataplane;
