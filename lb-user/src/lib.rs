@@ -10,6 +10,10 @@ pub mod ring;
 
 pub mod net;
 
+pub mod exec;
+
+pub mod track;
+
 pub mod vrrp;
 
 pub mod dataplane;
