@@ -3,4 +3,6 @@
 //! RFC 3768 (version 2) and RFC 9568 (version 3). The pure part (everything but the socket and the
 //! task) knows neither clock nor network: `now` comes in, actions come out.
 
+pub mod track;
+
 pub mod wire;
