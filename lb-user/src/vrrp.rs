@@ -4,6 +4,8 @@
 //! result: [`wire`], [`timers`], [`machine`], [`sync_group`], [`track`], [`accept`]. The rest touches
 //! the kernel, on a thread of its own ([`task`]): sockets, addresses, announcements, records.
 
+pub mod track;
+
 pub mod wire;
 
 pub mod timers;
