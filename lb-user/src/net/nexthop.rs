@@ -35,6 +35,8 @@ pub enum NextHop {
         mtu: u32,
         /// The address the kernel would send from; `None` if this host has none of that family.
         source: Option<IpAddr>,
+        /// The router on the way; `None`: the address itself is on the link.
+        via: Option<IpAddr>,
     },
     /// It is an address of our own.
     Local,
@@ -143,7 +145,7 @@ impl Tables {
                     address: gateway.unwrap_or(to),
                 };
                 let source = source.or_else(|| self.any_source(*interface, to));
-                self.by_neighbour(neighbour, source, *mtu)
+                self.by_neighbour(neighbour, *gateway, source, *mtu)
                     .unwrap_or_else(unresolved)
             }
         }
@@ -201,6 +203,7 @@ impl Tables {
     fn by_neighbour(
         &self,
         key: NeighbourKey,
+        via: Option<IpAddr>,
         source: Option<IpAddr>,
         route_mtu: Option<u32>,
     ) -> Result<NextHop, Unresolved> {
@@ -220,6 +223,7 @@ impl Tables {
             vlans,
             mtu: route_mtu.map_or(link.mtu, |mtu| mtu.min(link.mtu)),
             source,
+            via,
         })
     }
 

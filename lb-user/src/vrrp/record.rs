@@ -16,7 +16,7 @@ use std::{
 use nix::time::{ClockId, clock_gettime};
 
 use super::machine::Role;
-use crate::types::InstanceName;
+use crate::{config::model::VrrpInstance, types::InstanceName};
 
 #[cfg(test)]
 mod tests;
@@ -59,9 +59,7 @@ impl Records {
     #[must_use]
     pub fn router(&self, name: &InstanceName) -> (Option<Left>, Record) {
         let path = self.path(name);
-        let left = std::fs::read_to_string(&path)
-            .ok()
-            .and_then(|line| parse(&line, boot_time()));
+        let left = self.left(name);
         let file = OpenOptions::new()
             .create(true)
             .write(true)
@@ -77,6 +75,11 @@ impl Records {
         (left, record)
     }
 
+    fn left(&self, name: &InstanceName) -> Option<Left> {
+        let line = std::fs::read_to_string(self.path(name)).ok()?;
+        parse(&line, boot_time())
+    }
+
     /// Forgets a router.
     pub fn remove(&self, name: &InstanceName) {
         // Nothing there is as good as nothing left.
@@ -87,6 +90,15 @@ impl Records {
         // A name may hold slashes; a file's may not. `%` keeps the two apart.
         let name = name.as_str().replace('%', "%25").replace('/', "%2f");
         self.dir.join(format!("{name}.role"))
+    }
+}
+
+impl Left {
+    /// Whether the role can be taken up as if nothing had been: the least that a peer waits is three
+    /// intervals, and its skew.
+    #[must_use]
+    pub fn can_resume(self, interval: Duration) -> bool {
+        self.master && self.silent < 3 * interval
     }
 }
 
@@ -106,6 +118,20 @@ impl Record {
             }
         }
     }
+}
+
+/// Whether one of these routers was master so shortly ago that no peer can know that it is gone. Looks
+/// only.
+#[must_use]
+pub fn can_resume(runtime_dir: &Path, instances: &[VrrpInstance]) -> bool {
+    let records = Records {
+        dir: runtime_dir.join(DIRECTORY),
+    };
+    instances.iter().any(|instance| {
+        records
+            .left(&instance.name)
+            .is_some_and(|left| left.can_resume(instance.advertisement_interval))
+    })
 }
 
 fn render(role: Role, at: Duration) -> String {

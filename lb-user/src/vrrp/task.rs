@@ -22,8 +22,19 @@ pub struct Vrrp {
     /// What the operator's scripts are to be told.
     pub notices: mpsc::UnboundedReceiver<Notice>,
     /// Why the thread ended, if it did by itself.
-    ended: oneshot::Receiver<String>,
+    pub ended: oneshot::Receiver<String>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// How the roles were given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandOver {
+    /// There was nothing to give up.
+    NoMaster,
+    /// Peers have taken over.
+    Taken,
+    /// Nobody did, in the time that any peer needs.
+    NotTaken,
 }
 
 /// VRRP could not begin.
@@ -100,10 +111,10 @@ impl Vrrp {
         }
     }
 
-    /// Hands over what trackers see.
-    pub fn observed(&self, states: Vec<(Input, State)>) {
-        // An ended thread is seen by `ended`.
-        drop(self.commands.send(Command::Observed(states)));
+    /// For those who see what is tracked.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        Observer(self.commands.downgrade())
     }
 
     /// What the routers are doing. Empty if the thread does not answer.
@@ -119,28 +130,38 @@ impl Vrrp {
     }
 
     /// Gives up every role and what goes with it; then waits until the peers have taken over, as
-    /// long as they may need. True if every role was taken, or none was held.
-    pub async fn hand_over(&mut self) -> bool {
+    /// long as they may need.
+    pub async fn hand_over(&mut self) -> HandOver {
         let (reply, stopped) = oneshot::channel();
         if self.commands.send(Command::Stop(reply)).is_err() {
-            return false;
+            return HandOver::NotTaken;
         }
         let Ok(Ok(limit)) = tokio::time::timeout(RELEASE_LIMIT, stopped).await else {
             tracing::error!("addresses could not be given up in time");
-            return false;
+            return HandOver::NotTaken;
         };
         if limit.is_zero() {
-            return true;
+            return HandOver::NoMaster;
         }
         let taken = self.roles.wait_for(|roles| roles.awaiting == 0);
-        matches!(tokio::time::timeout(limit, taken).await, Ok(Ok(_)))
+        match tokio::time::timeout(limit, taken).await {
+            Ok(Ok(_)) => HandOver::Taken,
+            Ok(Err(_)) | Err(_) => HandOver::NotTaken,
+        }
     }
 
-    /// Waits for an end that nobody asked for. Cancel safe.
-    pub async fn ended(&mut self) -> anyhow::Error {
-        match (&mut self.ended).await {
-            Ok(text) => anyhow::anyhow!(text),
-            Err(_) => anyhow::anyhow!("the thread of VRRP ended by itself"),
+}
+
+/// Tells the thread what trackers see. Does not keep it alive.
+#[derive(Clone, Debug)]
+pub struct Observer(mpsc::WeakUnboundedSender<Command>);
+
+impl Observer {
+    /// These inputs have these states now.
+    pub fn observed(&self, states: Vec<(Input, State)>) {
+        if let Some(commands) = self.0.upgrade() {
+            // An ended thread is seen by `Vrrp::ended`.
+            drop(commands.send(Command::Observed(states)));
         }
     }
 }
@@ -193,6 +214,10 @@ fn run(
 
 async fn begin(records: Records, ends: Ends, refused: Option<String>) -> Result<Engine, String> {
     let (net, connection) = Net::open().map_err(|error| chain(&error))?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it ends with the runtime of this thread, which runs nothing else"
+    )]
     tokio::spawn(connection);
     let mut monitor = Monitor::open().map_err(|error| chain(&error))?;
     monitor.start(&net).await.map_err(|error| chain(&error))?;

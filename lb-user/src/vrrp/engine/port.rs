@@ -32,7 +32,7 @@ pub(super) async fn readable(ports: &BTreeMap<PortKey, Port>) {
         .map(|(_, socket)| Box::pin(socket.readable()))
         .collect();
     if waits.is_empty() {
-        pending().await
+        pending::<()>().await;
     } else {
         select_all(waits).await;
     }

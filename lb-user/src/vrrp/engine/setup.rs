@@ -108,10 +108,10 @@ impl Engine {
             .into_iter()
             .map(|instance| {
                 let (left, record) = self.records.router(&instance.name);
-                let limit = 3 * instance.advertisement_interval;
+                let interval = instance.advertisement_interval;
                 let mut router = Router::new(instance, record, &self.observed);
                 let was_master = left.is_some_and(|left| left.master);
-                router.resumes = left.is_some_and(|left| left.master && left.silent < limit);
+                router.resumes = left.is_some_and(|left| left.can_resume(interval));
                 // Too late to go on: what it held is removed when it begins as backup.
                 router.holds = was_master && !router.resumes;
                 router
