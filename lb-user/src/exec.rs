@@ -70,7 +70,7 @@ impl Limits {
 pub enum Leftovers {
     /// They are killed.
     Kill,
-    /// They live on; nobody reads any more what they write.
+    /// They live on. Nobody reads any more what they write: one that keeps our pipe and writes to it gets a SIGPIPE.
     Leave,
 }
 

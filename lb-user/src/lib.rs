@@ -14,6 +14,8 @@ pub mod exec;
 
 pub mod track;
 
+pub mod notify;
+
 pub mod vrrp;
 
 pub mod dataplane;

@@ -111,3 +111,6 @@ impl Found {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
