@@ -4,8 +4,6 @@
 //! result: [`wire`], [`timers`], [`machine`], [`sync_group`], [`track`], [`accept`]. The rest touches
 //! the kernel, on a thread of its own ([`task`]): sockets, addresses, announcements, records.
 
-pub mod track;
-
 pub mod wire;
 
 pub mod timers;
@@ -23,7 +21,9 @@ pub mod view;
 pub mod socket;
 
 pub mod hold;
+
 pub mod realtime;
+
 pub mod record;
 
 pub mod engine;

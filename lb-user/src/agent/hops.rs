@@ -78,11 +78,7 @@ pub(super) fn all_looked_up(view: &NetView, wanted: &BTreeSet<IpAddr>) -> bool {
 }
 
 /// The front table for these interfaces.
-pub(super) fn front(
-    view: &NetView,
-    interfaces: &[Interface],
-    peers: &BTreeSet<IpAddr>,
-) -> Front {
+pub(super) fn front(view: &NetView, interfaces: &[Interface], peers: &BTreeSet<IpAddr>) -> Front {
     Front {
         interfaces: interfaces.iter().map(|i| (i.index, i.mac)).collect(),
         own_addresses: view.own_addresses.clone(),

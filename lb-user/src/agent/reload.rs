@@ -7,9 +7,10 @@ use super::{
     hops,
     routers::Routers,
 };
-use crate::{config::{
-    self, ConfigErrors, Diagnostic, Diagnostics, Loaded, Severity, diff::ConfigChange,
-}, exec};
+use crate::{
+    config::{self, ConfigErrors, Diagnostic, Diagnostics, Loaded, Severity, diff::ConfigChange},
+    exec,
+};
 
 /// Why a file was not taken over. Every line names what is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +36,9 @@ pub(super) fn accept(loaded: &Loaded) -> Result<(), ConfigErrors> {
     let unsupported = loaded.unsupported();
     let programs = exec::check_config(loaded);
     if !programs.is_empty() {
-        let refused = programs.into_iter().map(|(path, unfit)| {
-            loaded.diagnostic(&path, Severity::Error, &unfit.to_string())
-        });
+        let refused = programs
+            .into_iter()
+            .map(|(path, unfit)| loaded.diagnostic(&path, Severity::Error, &unfit.to_string()));
         return Err(ConfigErrors::Invalid(Diagnostics::new(refused.collect())));
     }
     for warning in loaded
@@ -60,7 +61,10 @@ fn is_error(diagnostic: &Diagnostic) -> bool {
 
 impl Desired {
     /// Reads the file again. On failure nothing has changed.
-    pub(super) async fn reload(&mut self, routers: &mut Routers) -> Result<ConfigChange, ReloadError> {
+    pub(super) async fn reload(
+        &mut self,
+        routers: &mut Routers,
+    ) -> Result<ConfigChange, ReloadError> {
         let result = self.try_reload(routers).await;
         self.last_reload = LastReload {
             at: SystemTime::now(),

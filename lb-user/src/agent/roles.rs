@@ -11,10 +11,7 @@ use crate::{
 
 pub(super) fn router(view: &RouterView) -> snapshot::VirtualRouter {
     let contributions = view.contributions.iter().map(ToString::to_string);
-    let waiting = view
-        .waiting
-        .iter()
-        .map(|cause| format!("waits: {cause}"));
+    let waiting = view.waiting.iter().map(|cause| format!("waits: {cause}"));
     let master = view.master.as_ref();
     snapshot::VirtualRouter {
         name: view.name.to_string(),

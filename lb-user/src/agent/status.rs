@@ -39,7 +39,7 @@ impl Desired {
             Request::Status => {
                 let (view, tracked) = (routers.view().await, routers.tracked());
                 Reply::Status(Box::new(self.snapshot(&view, &tracked)))
-            },
+            }
             Request::Reload => match self.reload(routers).await {
                 Ok(change) => Reply::Reloaded(Reloaded {
                     added: change.services.added.len(),

@@ -149,7 +149,6 @@ impl Vrrp {
             Ok(Err(_)) | Err(_) => HandOver::NotTaken,
         }
     }
-
 }
 
 /// Tells the thread what trackers see. Does not keep it alive.
