@@ -10,6 +10,7 @@
 //! makes gaps of its own: a measurement whose canary overslept [`STALL`] is counted and repeated.
 
 mod analysis;
+mod calm;
 mod canary;
 mod echo;
 mod event;
@@ -20,6 +21,7 @@ mod table;
 use std::time::Duration;
 
 pub use analysis::{Gap, Trace};
+pub use calm::{Busy, Calm, calm};
 pub use canary::Canary;
 pub use echo::{ECHO_PORT, Echo};
 pub use event::Event;

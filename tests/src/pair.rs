@@ -22,7 +22,7 @@ use crate::{
 pub use role::{NOTIFY, has_address, is_master, notified};
 
 /// Who elects the master on a balancer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Stack {
     /// Ballast forwards and elects.
     Ballast,
@@ -98,8 +98,8 @@ pub struct Pair<'lab> {
     lab: &'lab Lab,
     /// What was asked for.
     pub setup: Setup,
-    /// What runs on `lb1` and `lb2`.
-    pub balancers: [Balancer; 2],
+    /// What runs on `lb1` and `lb2`; nothing does without power.
+    balancers: [Option<Balancer>; 2],
     /// nginx on each real server, where asked for.
     pub webs: Vec<Web>,
     _echoes: Vec<Echo>,
@@ -139,7 +139,10 @@ impl<'lab> Pair<'lab> {
                 webs.push(Web::start(&node.host)?);
             }
         }
-        let balancers = [prepare(&setup, &net, 0)?, prepare(&setup, &net, 1)?];
+        let balancers = [
+            Some(prepare(&setup, &net, 0)?),
+            Some(prepare(&setup, &net, 1)?),
+        ];
         Ok(Self {
             lab,
             setup,
@@ -170,7 +173,7 @@ impl<'lab> Pair<'lab> {
         self.run_tracked(index)?;
         let Balancer {
             agent, keepalived, ..
-        } = &mut self.balancers[index];
+        } = self.balancer_mut(index)?;
         agent.run()?;
         keepalived.as_mut().map_or(Ok(()), Keepalived::run)
     }
@@ -186,7 +189,9 @@ impl<'lab> Pair<'lab> {
     /// # Errors
     /// When it does not die.
     pub fn power_off(&mut self, index: usize) -> Result<()> {
-        self.net.power_off(index)
+        self.net.power_off(index)?;
+        self.balancers[index] = None;
+        Ok(())
     }
 
     /// Gives power again: a new machine in which everything is started.
@@ -195,7 +200,7 @@ impl<'lab> Pair<'lab> {
     /// When it does not come up.
     pub fn power_on(&mut self, index: usize) -> Result<()> {
         self.net.power_on(self.lab, index)?;
-        self.balancers[index] = prepare(&self.setup, &self.net, index)?;
+        self.balancers[index] = Some(prepare(&self.setup, &self.net, index)?);
         self.run(index)
     }
 
@@ -206,7 +211,7 @@ impl<'lab> Pair<'lab> {
     pub fn terminate(&mut self, index: usize) -> Result<()> {
         let Balancer {
             agent, keepalived, ..
-        } = &mut self.balancers[index];
+        } = self.balancer_mut(index)?;
         match keepalived {
             Some(keepalived) => keepalived.terminate(),
             None => agent.process()?.signal(nix::sys::signal::Signal::SIGTERM),
@@ -220,7 +225,7 @@ impl<'lab> Pair<'lab> {
     pub fn stop(&mut self, index: usize) -> Result<()> {
         let Balancer {
             agent, keepalived, ..
-        } = &mut self.balancers[index];
+        } = self.balancer_mut(index)?;
         keepalived
             .as_mut()
             .map_or_else(|| agent.stop(), Keepalived::stop)
@@ -233,7 +238,7 @@ impl<'lab> Pair<'lab> {
     pub fn wait_for_end(&mut self, index: usize) -> Result<()> {
         let Balancer {
             agent, keepalived, ..
-        } = &mut self.balancers[index];
+        } = self.balancer_mut(index)?;
         match keepalived {
             Some(keepalived) => keepalived.wait_for_end(),
             None => agent.process()?.wait(START_LIMIT).map(drop),
@@ -247,7 +252,7 @@ impl<'lab> Pair<'lab> {
     pub fn run_elector(&mut self, index: usize) -> Result<()> {
         let Balancer {
             agent, keepalived, ..
-        } = &mut self.balancers[index];
+        } = self.balancer_mut(index)?;
         keepalived
             .as_mut()
             .map_or_else(|| agent.run(), Keepalived::run)
@@ -264,16 +269,36 @@ impl<'lab> Pair<'lab> {
         if !program.exists() {
             symlink("/bin/sleep", &program).context("cannot link to sleep")?;
         }
-        let tracked = &mut self.balancers[index].tracked;
-        if tracked.is_none() {
-            *tracked = Some(host.spawn(TRACKED, command(&program, ["infinity"]))?);
+        if self.balancer(index)?.tracked.is_none() {
+            let process = host.spawn(TRACKED, command(&program, ["infinity"]))?;
+            self.balancer_mut(index)?.tracked = Some(process);
         }
         Ok(())
     }
 
     /// Kills the process that routers may track.
-    pub fn kill_tracked(&mut self, index: usize) {
-        self.balancers[index].tracked = None;
+    ///
+    /// # Errors
+    /// When the balancer has no power.
+    pub fn kill_tracked(&mut self, index: usize) -> Result<()> {
+        self.balancer_mut(index)?.tracked = None;
+        Ok(())
+    }
+
+    /// What runs on a balancer.
+    ///
+    /// # Errors
+    /// When it has no power.
+    pub fn balancer(&self, index: usize) -> Result<&Balancer> {
+        self.balancers[index].as_ref().context(NO_POWER)
+    }
+
+    /// The same, to change it.
+    ///
+    /// # Errors
+    /// When it has no power.
+    pub fn balancer_mut(&mut self, index: usize) -> Result<&mut Balancer> {
+        self.balancers[index].as_mut().context(NO_POWER)
     }
 }
 
@@ -320,3 +345,5 @@ fn config(setup: &Setup, webs: &[Node], index: usize) -> Config {
     }
     config
 }
+
+const NO_POWER: &str = "the balancer has no power";

@@ -45,10 +45,7 @@ impl Event {
             Self::PowerOff => pair.power_off(index),
             Self::LinkDown => pair.net.lbs[index].port.cut(),
             Self::CleanStop => pair.terminate(index),
-            Self::ProcessDeath => {
-                pair.kill_tracked(index);
-                Ok(())
-            }
+            Self::ProcessDeath => pair.kill_tracked(index),
         }
     }
 

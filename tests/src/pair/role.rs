@@ -74,7 +74,7 @@ impl Pair<'_> {
     /// When nobody runs there, or has said nothing yet.
     pub fn states(&self, index: usize) -> Result<Vec<String>> {
         if self.setup.stacks[index] == Stack::Ballast {
-            let routers = instances(&self.balancers[index].agent)?;
+            let routers = instances(&self.balancer(index)?.agent)?;
             return Ok(routers.into_iter().map(|router| router.state).collect());
         }
         let said = notified(&self.net.lbs[index].host);
