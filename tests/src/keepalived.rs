@@ -45,10 +45,16 @@ impl Keepalived {
     /// # Errors
     /// When it ends instead.
     pub fn run(&mut self) -> Result<()> {
-        let logs = if self.logs { "--log-console" } else { "--no-syslog" };
+        let logs = if self.logs {
+            "--log-console"
+        } else {
+            "--no-syslog"
+        };
         let mut keepalived = command("keepalived", ["--dont-fork", "--vrrp", logs, "--use-file"]);
         keepalived.arg(&self.config);
-        let process = self.process.insert(self.host.spawn("keepalived", keepalived)?);
+        let process = self
+            .process
+            .insert(self.host.spawn("keepalived", keepalived)?);
         let host = &self.host;
         wait_for("keepalived to listen", LIMIT, || {
             if let Some(status) = process.try_status() {
@@ -132,12 +138,20 @@ impl Drop for Keepalived {
 /// When nobody does.
 pub fn listens(host: &Host) -> Result<()> {
     let listening = ["raw", "raw6"].iter().any(|table| {
-        let sockets = host.read(format!("/proc/1/net/{table}")).unwrap_or_default();
+        let sockets = host
+            .read(format!("/proc/1/net/{table}"))
+            .unwrap_or_default();
         // The second column is local address:protocol, in hexadecimal.
-        let mut addresses = sockets.lines().filter_map(|line| line.split_whitespace().nth(1));
+        let mut addresses = sockets
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(1));
         addresses.any(|address| address.ends_with(":0070"))
     });
-    ensure!(listening, "no raw socket of protocol 112 on {}", host.name());
+    ensure!(
+        listening,
+        "no raw socket of protocol 112 on {}",
+        host.name()
+    );
     Ok(())
 }
 

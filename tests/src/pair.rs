@@ -19,7 +19,7 @@ use crate::{
     web::Web,
 };
 
-pub use role::{NOTIFY, has_address, is_master, notified};
+pub use role::{NOTIFY, has_address, notified};
 
 /// Who elects the master on a balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]

@@ -31,7 +31,7 @@ use crate::{
 };
 
 pub use named::{Node, OneLb, TwoNetworks, VIP, VIP6, one_lb, two_networks};
-pub use pair::{VrrpPair, vrrp_pair};
+pub use pair::{LBS, LBS6, VrrpPair, vrrp_pair};
 
 /// A layer-2 network: one switch.
 #[derive(Clone, Debug)]

@@ -4,12 +4,13 @@
 mod advert;
 mod conf;
 
+pub mod forged;
 mod router;
 mod status;
 mod yaml;
 
 pub use advert::{Advert, Adverts, is_advert};
 pub use conf::keepalived_conf;
-pub use router::{TRACKED, VirtualRouter, Version};
+pub use router::{TRACKED, Version, VirtualRouter};
 pub use status::{Instance, Transition, instances};
 pub use yaml::{sync_group, vrrp_yaml};

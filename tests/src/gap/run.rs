@@ -9,7 +9,7 @@ use crate::{
     capture::Capture,
     packet::{Frame, MacAddr},
     pair::Pair,
-    topology::VIP,
+    topology::{Node, VIP},
     vrrp::Adverts,
 };
 
@@ -28,8 +28,8 @@ pub struct Measurement {
     pub at: u64,
     /// Everything that was sent and answered.
     pub trace: Trace,
-    /// Who forwarded each probe that a real server saw: number, MAC.
-    pub forwarders: Vec<(u64, MacAddr)>,
+    /// Each probe that a balancer brought to a real server: its number, and the balancer's index.
+    pub forwarders: Vec<(u64, usize)>,
 }
 
 /// Makes `event` happen to the master and measures. `phase` (0 to 1) is how far into an advertisement
@@ -73,19 +73,12 @@ pub fn measure(pair: &mut Pair<'_>, event: Event, phase: f64) -> Result<Measurem
 
     let start = at - nanos(LAST_ANSWERS);
     let gap = trace.gap(start, end);
-    let forwarders = forwarders(&captures, &servers);
-    let name = |mac: MacAddr| -> String {
-        let found = pair.net.lbs.iter().find(|lb| lb.port.mac() == mac);
-        found.map_or_else(
-            || crate::topology::mac_text(mac),
-            |lb| lb.host.name().to_owned(),
-        )
-    };
+    let forwarders = forwarders(&captures, &servers, &pair.net.lbs);
     let sent_before = |time: u64| trace.sent.partition_point(|sent| *sent < time);
     let forwarder = |limit: usize| -> Option<String> {
         let number = u64::try_from(limit).ok()?;
         let last = forwarders.iter().rev().find(|(n, _)| *n < number)?;
-        Some(name(last.1))
+        Some(pair.net.lbs[last.1].host.name().to_owned())
     };
     let forwarded_by = [forwarder(sent_before(at)), forwarder(sent_before(end))];
     Ok(Measurement {
@@ -107,12 +100,15 @@ pub fn restore(pair: &mut Pair<'_>, event: Event, measurement: &Measurement) -> 
     event.undo(pair, measurement.master[0])
 }
 
-/// Probe numbers and the MACs that brought them to the real servers, by number.
-fn forwarders(captures: &[Capture], servers: &[MacAddr]) -> Vec<(u64, MacAddr)> {
-    let mut seen: Vec<(u64, MacAddr)> = captures
+/// Probe numbers and the balancers whose MACs brought them to the real servers, by number.
+fn forwarders(captures: &[Capture], servers: &[MacAddr], lbs: &[Node; 2]) -> Vec<(u64, usize)> {
+    let mut seen: Vec<(u64, usize)> = captures
         .iter()
         .flat_map(Capture::parsed)
-        .filter_map(|(_, frame)| probe(&frame, servers))
+        .filter_map(|(_, frame)| {
+            let (number, mac) = probe(&frame, servers)?;
+            Some((number, lbs.iter().position(|lb| lb.port.mac() == mac)?))
+        })
         .collect();
     seen.sort_unstable();
     seen

@@ -111,7 +111,11 @@ fn measure_all(
                 measurement.gap.lost,
                 measurement.forwarded_by[0].as_deref().unwrap_or("nobody"),
                 measurement.forwarded_by[1].as_deref().unwrap_or("nobody"),
-                if counts { "" } else { "; the machine stalled, again" },
+                if counts {
+                    ""
+                } else {
+                    "; the machine stalled, again"
+                },
             );
             ensure!(
                 row.stalled <= 2 * runs + 10,
@@ -156,7 +160,11 @@ fn false_takeovers(stack: Stack, interval: Duration, seconds: u64) -> Result<Cal
         if !stalled {
             break;
         }
-        eprintln!("{}: the machine stalled for {:.1?}", stack.name(), seen.stall);
+        eprintln!(
+            "{}: the machine stalled for {:.1?}",
+            stack.name(),
+            seen.stall
+        );
     }
     worst.context("no run")
 }
@@ -177,7 +185,10 @@ fn calm_text(stack: Stack, seconds: u64, interval: u64, calm: &Calm) -> String {
     let verdict = if calm.from_backup == 0 {
         "no false take-over".to_owned()
     } else {
-        format!("FALSE TAKE-OVERS: {} adverts from the backup", calm.from_backup)
+        format!(
+            "FALSE TAKE-OVERS: {} adverts from the backup",
+            calm.from_backup
+        )
     };
     format!(
         "{:10} {seconds} s at {interval} ms with all cores busy: {verdict}; {} adverts, at most {:.1?} apart; canary {:.1?}{}",
@@ -185,7 +196,11 @@ fn calm_text(stack: Stack, seconds: u64, interval: u64, calm: &Calm) -> String {
         calm.from_master,
         calm.longest_silence,
         calm.stall,
-        if calm.stall > STALL { " (the machine stalled)" } else { "" },
+        if calm.stall > STALL {
+            " (the machine stalled)"
+        } else {
+            ""
+        },
     )
 }
 

@@ -1,6 +1,6 @@
 //! Who is master, seen from outside: who has the addresses.
 
-use std::{fs, net::IpAddr, os::unix::fs::PermissionsExt, time::Duration};
+use std::{collections::HashSet, fs, net::IpAddr, os::unix::fs::PermissionsExt, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
@@ -47,24 +47,27 @@ impl Pair<'_> {
         })?)
     }
 
-    /// Expects every virtual address of a router on `index` to be there, or none of them.
+    /// Waits until router n (of both balancers) has all its addresses on balancer `masters[n]`, and none
+    /// on the other; one without power has none.
     ///
     /// # Errors
-    /// With the addresses that are not as expected.
-    pub fn expect_addresses(&self, index: usize, there: bool) -> Result<()> {
-        let host = &self.net.lbs[index].host;
-        let present = addresses(host);
-        let wrong: Vec<_> = self.setup.routers[index]
-            .iter()
-            .flat_map(|router| &router.addresses)
-            .filter(|address| present.contains(&address.addr()) != there)
-            .collect();
-        ensure!(
-            wrong.is_empty(),
-            "{}: {} {wrong:?}",
-            host.name(),
-            if there { "without" } else { "still with" }
-        );
+    /// With the routers of which that is not so.
+    pub fn wait_for_masters(&self, masters: &[usize], limit: Duration) -> Result<()> {
+        wait_for("every router's master", limit, || {
+            let present = [0, 1].map(|index| addresses(&self.net.lbs[index].host));
+            let routers = self.setup.routers[0].iter().zip(masters);
+            let wrong: Vec<_> = routers
+                .filter(|(router, master)| {
+                    router.addresses.iter().any(|address| {
+                        let there = |index: usize| present[index].contains(&address.addr());
+                        !there(**master) || there(1 - **master)
+                    })
+                })
+                .map(|(router, master)| format!("{} not on lb{}", router.name, master + 1))
+                .collect();
+            ensure!(wrong.is_empty(), "{}", wrong.join(", "));
+            Ok(())
+        })?;
         Ok(())
     }
 
@@ -128,14 +131,6 @@ impl Pair<'_> {
     }
 }
 
-/// Whether `index`'s host answers for all of a router's addresses.
-#[must_use]
-pub fn is_master(host: &Host, router: &crate::vrrp::VirtualRouter) -> bool {
-    let present = addresses(host);
-    let mut wanted = router.addresses.iter();
-    wanted.all(|address| present.contains(&address.addr()))
-}
-
 /// Whether an address is on an interface of `host`. A host without power has none.
 #[must_use]
 pub fn has_address(host: &Host, address: IpAddr) -> bool {
@@ -143,10 +138,10 @@ pub fn has_address(host: &Host, address: IpAddr) -> bool {
 }
 
 /// The addresses of a host's interfaces, read from procfs: some hundred microseconds.
-fn addresses(host: &Host) -> Vec<IpAddr> {
+fn addresses(host: &Host) -> HashSet<IpAddr> {
     let v4 = host.read("/proc/1/net/fib_trie").unwrap_or_default();
     let v6 = host.read("/proc/1/net/if_inet6").unwrap_or_default();
-    let mut found = Vec::new();
+    let mut found = HashSet::new();
     let mut latest = None;
     for line in v4.lines() {
         // "|-- 10.0.0.2" and below it "/32 host LOCAL".

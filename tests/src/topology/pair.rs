@@ -1,9 +1,19 @@
 //! Two balancers on one network.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use anyhow::Result;
 
 use super::{Network, Node, named::plug_in};
 use crate::lab::Lab;
+
+/// The balancers' addresses.
+pub const LBS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 3)];
+/// The same for IPv6.
+pub const LBS6: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2),
+    Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 3),
+];
 
 /// One network `10.0.0.0/24`, `fd00::/64`: a client (.44), two balancers (.2 and .3) of which neither
 /// has the virtual addresses yet, and web servers (.101, .102, …). Each is a host of its own on a
@@ -29,15 +39,7 @@ pub fn vrrp_pair(lab: &Lab, webs: usize) -> Result<VrrpPair> {
     let client = plug_in(&network, lab.host("client")?, "eth0", 0, 44)?;
     let lbs = [balancer(lab, &network, 0)?, balancer(lab, &network, 1)?];
     let webs = (1..=u16::try_from(webs)?)
-        .map(|n| {
-            plug_in(
-                &network,
-                lab.host(&format!("web{n}"))?,
-                "eth0",
-                0,
-                100 + n,
-            )
-        })
+        .map(|n| plug_in(&network, lab.host(&format!("web{n}"))?, "eth0", 0, 100 + n))
         .collect::<Result<_>>()?;
     Ok(VrrpPair {
         network,

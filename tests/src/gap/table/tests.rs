@@ -20,6 +20,12 @@ fn both_stacks_stand_one_above_the_other() {
     };
     let text = table.to_string();
     let lines: Vec<_> = text.lines().collect();
-    assert!(lines[1].contains("ballast") && lines[1].contains("31.0 ms"), "{text}");
-    assert!(lines[2].contains("keepalived") && lines[2].contains("33.0 ms"), "{text}");
+    assert!(
+        lines[1].contains("ballast") && lines[1].contains("31.0 ms"),
+        "{text}"
+    );
+    assert!(
+        lines[2].contains("keepalived") && lines[2].contains("33.0 ms"),
+        "{text}"
+    );
 }
