@@ -71,6 +71,22 @@ impl Pair<'_> {
         Ok(())
     }
 
+    /// Expects that a balancer has none of its routers' addresses (any more).
+    ///
+    /// # Errors
+    /// With those that it has.
+    pub fn expect_no_addresses(&self, index: usize) -> Result<()> {
+        let host = &self.net.lbs[index].host;
+        let present = addresses(host);
+        let left: Vec<_> = self.setup.routers[index]
+            .iter()
+            .flat_map(|router| &router.addresses)
+            .filter(|address| present.contains(&address.addr()))
+            .collect();
+        ensure!(left.is_empty(), "{} still has {left:?}", host.name());
+        Ok(())
+    }
+
     /// The state of each router of `index`, by its own word: `master`, `backup`, `fault`, ….
     ///
     /// # Errors
