@@ -305,6 +305,7 @@ fn add_address(tables: &mut Tables, interface: u32, text: &str, prefix: u8) {
         prefix,
         secondary: false,
         unchecked: false,
+        ours: false,
     };
     let key = (address.address, address.interface, prefix);
     tables.addresses.insert(key, address);
