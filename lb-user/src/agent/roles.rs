@@ -1,6 +1,9 @@
 //! Virtual routers in the words of `status`.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use super::trackers::Seen;
 use crate::{
@@ -76,12 +79,6 @@ fn transition(transition: &Transition) -> snapshot::RoleChange {
 }
 
 fn counters(counters: &Counters) -> snapshot::AdvertCounters {
-    let named = |counts: &std::collections::BTreeMap<&'static str, u64>| {
-        counts
-            .iter()
-            .map(|(name, count)| ((*name).to_owned(), *count))
-            .collect()
-    };
     snapshot::AdvertCounters {
         sent: counters.sent,
         send_errors: counters.send_errors,
@@ -92,6 +89,14 @@ fn counters(counters: &Counters) -> snapshot::AdvertCounters {
         announcements: counters.announcements,
         restored: counters.restored,
     }
+}
+
+/// Counters with names that can be read back.
+pub(super) fn named(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
+    counts
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), *count))
+        .collect()
 }
 
 fn millis(time: Duration) -> u64 {

@@ -90,6 +90,7 @@ impl Desired {
                 .map(|datapath| datapath.state(self.options.trace_packets, &view)),
             vrrp: vrrp.routers.iter().map(roles::router).collect(),
             sync_groups: vrrp.groups.iter().map(roles::group).collect(),
+            vrrp_unclaimed: roles::named(&vrrp.unclaimed),
             vrrp_scheduling: vrrp.ordinary_scheduling.clone(),
             trackers: tracked.iter().map(roles::tracker).collect(),
             services: self

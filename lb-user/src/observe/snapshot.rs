@@ -31,6 +31,9 @@ pub struct Snapshot {
     /// Virtual routers that move together.
     #[serde(default)]
     pub sync_groups: Vec<SyncGroup>,
+    /// Adverts for no virtual router of ours, by reason.
+    #[serde(default)]
+    pub vrrp_unclaimed: BTreeMap<String, u64>,
     /// Why adverts may be late on a busy machine; `null`: they have real-time priority.
     #[serde(default)]
     pub vrrp_scheduling: Option<String>,

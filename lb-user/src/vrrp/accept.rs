@@ -28,8 +28,11 @@ pub struct Header {
 /// Why an advert is not listened to. Counted by [`name`](Self::name).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// It has crossed a router.
-    #[error("its TTL is {0}, not 255: it comes from another network")]
+    /// It has crossed a router, or its sender does not set the TTL.
+    #[error(
+        "its TTL is {0}, not 255: it comes from another network (or, by unicast, from a peer that does \
+         not set it, as keepalived 2.2 over IPv6: `unicast_ttl_check: false` accepts that)"
+    )]
     Ttl(u8),
     /// It has our own address as source.
     #[error("it says that we sent it")]

@@ -88,6 +88,7 @@ fn snapshot() -> Snapshot {
             state: "backup".to_owned(),
             members: vec!["FloatIP01".to_owned()],
         }],
+        vrrp_unclaimed: BTreeMap::new(),
         vrrp_scheduling: None,
         trackers: Vec::new(),
         services: vec![Service {
