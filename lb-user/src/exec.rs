@@ -5,7 +5,7 @@
 //! so that it never blocks. At its timeout its whole process group is killed. [`permit`] says whether it may be run at all.
 //!
 //! No task: whoever polls [`run`] drives it, on a runtime with I/O, time and blocking threads. Dropping the future kills the process
-//! group; the dead child is reaped at the next run or drop.
+//! group; the dead child is reaped when the next one is started.
 //!
 //! A program that opens a session of its own leaves the group, and lives on, as it would under any daemon.
 

@@ -22,7 +22,6 @@ use super::{
     sys::{self, End},
     user::Account,
 };
-
 use crate::config::model::Command;
 
 /// A child and its process group. Dropping it kills both.
