@@ -5,7 +5,7 @@
 //! so that it never blocks. At its timeout its whole process group is killed. [`permit`] says whether it may be run at all.
 //!
 //! No task: whoever polls [`run`] drives it, on a runtime with I/O, time and blocking threads. Dropping the future kills the process
-//! group; the dead child is reaped at the next run or drop.
+//! group; the dead child is reaped when the next one is started.
 //!
 //! A program that opens a session of its own leaves the group, and lives on, as it would under any daemon.
 
@@ -26,7 +26,11 @@ pub(crate) mod tests;
 use std::{fmt, io, time::Duration};
 
 use nix::{errno::Errno, sys::signal::Signal};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::{
+    net::unix::pipe::Receiver,
+    task::{JoinHandle, spawn_blocking},
+    time::{Instant, sleep_until, timeout},
+};
 
 use self::{capture::Capture, child::Child, sys::End};
 pub use self::{
@@ -42,7 +46,7 @@ use crate::config::model::Command;
 /// How a program is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From the start; then its process group is killed.
+    /// From when it runs; then its process group is killed.
     pub timeout: Duration,
     /// How long after a SIGTERM the SIGKILL comes; zero: SIGKILL at once.
     pub grace: Duration,
@@ -170,8 +174,8 @@ pub enum StartError {
     /// An argument has a NUL byte in it.
     #[error("an argument has a NUL byte in it")]
     Nul,
-    /// The program's file system or the user database did not answer within the timeout.
-    #[error("the program's file system or the user database does not answer")]
+    /// The program's file system or the user database does not answer, or the host is far too busy.
+    #[error("it does not even start within 10 s: is its file system, or the user database, there?")]
     Stalled,
     /// It ran, and nobody knows how it ended.
     #[error("its exit code is lost: start the agent with SIGCHLD not ignored")]
@@ -190,82 +194,129 @@ impl StartError {
     }
 }
 
-/// Runs a program to its end, or its timeout, if it may be run: that is asked each time, for files change.
+/// Runs a program to its end, or its timeout, if it may be run: that is asked each time, for files change. `extra_args` come after
+/// the configured arguments.
 ///
-/// `extra_args` come after the configured arguments. It is gone when this returns, but for one that not even SIGKILL ends within a second.
+/// It is gone when this returns, but for one that not even SIGKILL ends within a second. Whoever runs a program again and again and
+/// must not pile up such ones uses [`start`].
 pub async fn run(command: &Command, extra_args: &[String], limits: &Limits) -> Outcome {
-    match start(command, extra_args, limits).await {
-        Ok(mut running) => {
-            let outcome = running.outcome().await;
-            // One that hangs in the kernel is reaped by a later run.
-            drop(timeout(Duration::from_secs(1), running.gone()).await);
-            outcome
-        }
-        Err(error) => Outcome::NotStarted(error),
+    let mut running = start(command, extra_args, limits);
+    let outcome = running.outcome().await;
+    drop(timeout(Duration::from_secs(1), running.gone()).await);
+    outcome
+}
+
+/// Starts a program. Its time runs from when it does.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+#[must_use]
+pub fn start(command: &Command, extra_args: &[String], limits: &Limits) -> Running {
+    let (command, extra, user) = (command.clone(), extra_args.to_vec(), limits.user.clone());
+    // On a thread that may block: the program may lie on a file system that does not answer.
+    let launch = spawn_blocking(move || {
+        let (child, output) = child::launch(&command, &extra, user.as_ref())?;
+        Ok((child, output, Instant::now()))
+    });
+    Running {
+        stage: Stage::Starting(launch),
+        limits: limits.clone(),
     }
 }
 
-/// Starts a program; its time runs from the call. For callers that must know when it is really gone; see [`run`] otherwise.
-///
-/// # Errors
-/// [`StartError`].
-pub async fn start(
-    command: &Command,
-    extra_args: &[String],
-    limits: &Limits,
-) -> Result<Running, StartError> {
-    let deadline = Instant::now() + limits.timeout;
-    let (command, extra) = (command.clone(), extra_args.to_vec());
-    let user = limits.user.clone();
-    // On a thread that may block: the program may lie on a file system that does not answer. Should it start after all when nobody
-    // waits any more, dropping what the thread returns kills it.
-    let launched =
-        tokio::task::spawn_blocking(move || child::launch(&command, &extra, user.as_ref()));
-    let (child, output) = timeout_at(deadline, launched)
-        .await
-        .map_err(|_| StartError::Stalled)?
-        .map_err(|_| StartError::Stopping)??;
-    Ok(Running {
-        child,
-        capture: Capture::new(output),
-        deadline,
-        grace: limits.grace,
-        leftovers: limits.leftovers,
-    })
-}
-
-/// A program that runs. Dropping it kills its process group.
+/// A program that runs, or is about to. Dropping it kills its process group.
 #[derive(Debug)]
 pub struct Running {
+    stage: Stage,
+    limits: Limits,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// What the thread returns to nobody is killed.
+    Starting(JoinHandle<Result<(Child, Receiver, Instant), StartError>>),
+    Started(Started),
+    /// It never ran.
+    Nothing,
+}
+
+#[derive(Debug)]
+struct Started {
     child: Child,
     capture: Capture,
     deadline: Instant,
-    grace: Duration,
-    leftovers: Leftovers,
 }
 
 impl Running {
     /// Waits for its end, or kills it at its timeout. After a SIGKILL this does not wait for the death: that is [`gone`](Self::gone).
+    /// To be asked once.
     ///
     /// Cancel safe, but what was read is lost.
     pub async fn outcome(&mut self) -> Outcome {
-        if self.ended_by(self.deadline).await {
-            return self.ended().await;
+        match timeout(START_LIMIT, self.started()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Outcome::NotStarted(error),
+            Err(_) => return Outcome::NotStarted(StartError::Stalled),
         }
-        if !self.grace.is_zero() {
+        match &mut self.stage {
+            Stage::Started(started) => started.outcome(&self.limits).await,
+            Stage::Starting(_) | Stage::Nothing => Outcome::NotStarted(StartError::Stopping),
+        }
+    }
+
+    /// Waits until it is dead and reaped, also if it has only just started. Cancel safe.
+    pub async fn gone(mut self) {
+        let late = matches!(self.stage, Stage::Starting(_));
+        // What did not start is gone.
+        drop(self.started().await);
+        if let Stage::Started(started) = &mut self.stage {
+            if late {
+                started.child.signal(Signal::SIGKILL);
+            }
+            started.child.reaped().await;
+        }
+    }
+
+    /// Waits until it runs. Cancel safe.
+    async fn started(&mut self) -> Result<(), StartError> {
+        let Stage::Starting(launch) = &mut self.stage else {
+            return Ok(());
+        };
+        let launched = launch.await;
+        self.stage = Stage::Nothing;
+        let (child, output, since) = launched.map_err(|_| StartError::Stopping)??;
+        self.stage = Stage::Started(Started {
+            child,
+            capture: Capture::new(output),
+            deadline: since + self.limits.timeout,
+        });
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Stage::Starting(launch) = &self.stage {
+            // If its thread has not taken it up yet, it never will.
+            launch.abort();
+        }
+    }
+}
+
+impl Started {
+    async fn outcome(&mut self, limits: &Limits) -> Outcome {
+        if self.ended_by(self.deadline).await {
+            return self.ended(limits.leftovers).await;
+        }
+        if !limits.grace.is_zero() {
             self.child.signal(Signal::SIGTERM);
-            self.ended_by(self.deadline + self.grace).await;
+            self.ended_by(self.deadline + limits.grace).await;
         }
         self.child.signal(Signal::SIGKILL);
         self.capture.take_rest();
         Outcome::TimedOut {
             output: self.capture.text(),
         }
-    }
-
-    /// Waits until it is dead and reaped. Cancel safe.
-    pub async fn gone(mut self) {
-        self.child.reaped().await;
     }
 
     /// Reads what it writes until it ends: whether it did before `limit`.
@@ -282,9 +333,9 @@ impl Running {
     }
 
     /// The program has ended; others of its group may not have.
-    async fn ended(&mut self) -> Outcome {
+    async fn ended(&mut self, leftovers: Leftovers) -> Outcome {
         // Before it is reaped: until then, its number cannot be another group's.
-        if self.leftovers == Leftovers::Kill {
+        if leftovers == Leftovers::Kill {
             self.child.signal(Signal::SIGKILL);
         }
         self.capture.take_rest();
@@ -300,3 +351,6 @@ impl Running {
 fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
+
+/// How long it may take to become the program. That long nothing is said of the target.
+const START_LIMIT: Duration = Duration::from_secs(10);

@@ -68,7 +68,7 @@ impl Found {
     }
 
     fn user(&mut self, place: String, name: &str) {
-        if let Err(missing) = User::lookup(name) {
+        if let Err(missing) = User::named(name).check() {
             self.0.push((place, missing.into()));
         }
     }

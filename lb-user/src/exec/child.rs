@@ -20,8 +20,8 @@ use tokio::net::unix::pipe::Receiver;
 use super::{
     Readable, StartError, User, capture, launch, permit,
     sys::{self, End},
+    user::Account,
 };
-
 use crate::config::model::Command;
 
 /// A child and its process group. Dropping it kills both.
@@ -39,6 +39,7 @@ pub(super) fn launch(
     user: Option<&User>,
 ) -> Result<(Child, Receiver), StartError> {
     reap_orphans();
+    let user = user.map(User::account).transpose()?;
     permit(command)?;
     let program = CString::new(command.program().as_os_str().as_bytes());
     let program = program.map_err(|_| StartError::Nul)?;
@@ -92,7 +93,7 @@ fn arguments(
 }
 
 /// Nothing of ours: what the service manager gave us is not for scripts.
-fn environment(user: Option<&User>) -> Vec<CString> {
+fn environment(user: Option<&Account>) -> Vec<CString> {
     let mut environment = vec![PATH.to_owned()];
     let (name, home) = match user {
         Some(user) => (user.name.as_c_str(), user.home.as_c_str()),

@@ -2,7 +2,8 @@
 //!
 //! A child that shares our memory until it is the program (`CLONE_VM | CLONE_VFORK`, as `posix_spawn` does it, which cannot change
 //! users). `fork` would write-protect every page of the agent and stop its threads at their next write while it copies page tables:
-//! measured with 100 MiB, another thread stood still for up to 5 ms at each start, with this one for 2 µs. VRRP lives in such a thread.
+//! measured with 100 MiB, another thread stood still for up to 5 ms at each start, with this one for 5 µs at most. VRRP lives in such
+//! a thread.
 //!
 //! What the child may do is what is allowed after a fork of many threads, and less: system calls, by raw number where the C library
 //! would have all threads follow (`setresuid`); no allocation, no lock, no panic. It has its own descriptors, directory and signal
@@ -31,7 +32,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::User;
+use super::user::Account;
 
 /// What the child is to become.
 pub(super) struct Launch<'a> {
@@ -44,7 +45,7 @@ pub(super) struct Launch<'a> {
     /// For both standard output and standard error.
     pub(super) output: BorrowedFd<'a>,
     /// `None`: as we are.
-    pub(super) user: Option<&'a User>,
+    pub(super) user: Option<&'a Account>,
 }
 
 /// What a child does before it is the program.
@@ -147,7 +148,7 @@ struct Orders<'a> {
     environment: *const *const c_char,
     input: RawFd,
     output: RawFd,
-    user: Option<&'a User>,
+    user: Option<&'a Account>,
     /// Written by the child before it ends, read by the parent after.
     failure: Cell<Option<Failure>>,
 }
@@ -234,7 +235,7 @@ unsafe fn ordinary_descriptor_limit() {
 ///
 /// # Safety
 /// Only in the child of `launch`.
-unsafe fn switch_user(user: &User) -> Result<(), Failure> {
+unsafe fn switch_user(user: &Account) -> Result<(), Failure> {
     let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
     // SAFETY: `Gid` is a transparent `gid_t`, and the kernel reads as many as it is told there are.
     unsafe {

@@ -68,7 +68,8 @@ pub enum Refused {
 }
 
 /// Whether this program may be run. What is not itself the program counts as well: the interpreter in its first line, and the script
-/// that an interpreter is given, as in `[/bin/sh, /etc/x.sh]`. Blocks while the file system does.
+/// that an interpreter is given, as in `[/bin/sh, /etc/x.sh]`. What such programs run in turn is theirs to guard, and so is the text of
+/// a `sh -c`. Blocks while the file system does.
 ///
 /// # Errors
 /// [`Refused`], which names the file or directory that is the reason.

@@ -18,7 +18,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use super::{Leftovers, Limits, Outcome, StartError, User, launch::Step, permit, run};
+use super::{Leftovers, Limits, Outcome, StartError, User, launch::Step, permit, run, start};
 use crate::config::model::Command;
 
 /// Whether this is root. If not, says so, and fails where nothing may be skipped.
@@ -258,17 +258,18 @@ async fn another_user_has_own_groups_and_no_capabilities_and_we_stay_root() {
     if !is_root() {
         return;
     }
-    let user = User::lookup("nobody").unwrap();
+    let user = User::named("nobody");
     let limits = Limits {
         user: Some(user.clone()),
         ..limits(PATIENCE)
     };
     let script = "id -u; id -G; grep CapPrm /proc/self/status; echo $USER";
     let outcome = run(&shell(script), &[], &limits).await.to_string();
-    let groups: Vec<String> = user.groups.iter().map(ToString::to_string).collect();
+    let account = user.account().unwrap();
+    let groups: Vec<String> = account.groups.iter().map(ToString::to_string).collect();
     let expected = format!(
         "exit code 0: {} {} CapPrm: 0000000000000000 nobody",
-        user.uid,
+        account.uid,
         groups.join(" ")
     );
     assert_eq!(outcome, expected);
@@ -283,10 +284,10 @@ async fn another_user_has_own_groups_and_no_capabilities_and_we_stay_root() {
 
 #[test]
 fn users_are_found_by_name_and_number() {
-    let root = User::lookup("root").unwrap();
-    assert!(root.uid.is_root());
-    assert_eq!(User::lookup("0").unwrap(), root);
-    let error = User::lookup("no-such-user").unwrap_err();
+    let (by_name, by_number) = (User::named("root"), User::named("0"));
+    assert!(by_name.account().unwrap().uid.is_root());
+    assert_eq!(by_name.account(), by_number.account());
+    let error = User::named("no-such-user").check().unwrap_err();
     assert_eq!(
         error.to_string(),
         "there is no user `no-such-user`, create it with `useradd --system no-such-user` or name another"
@@ -415,6 +416,24 @@ async fn without_descriptors_nothing_is_said_of_the_target() {
         }
     }
     assert!(worked);
+}
+
+#[test]
+fn a_late_start_is_waited_for_and_killed() {
+    // The only thread that may block is taken.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    let (release, taken) = std::sync::mpsc::channel::<()>();
+    runtime.block_on(async {
+        let blocker = tokio::task::spawn_blocking(move || taken.recv());
+        let running = start(&shell("sleep 1000"), &[], &limits(PATIENCE));
+        drop(release);
+        assert!(blocker.await.unwrap().is_err());
+        running.gone().await;
+    });
 }
 
 #[tokio::test]

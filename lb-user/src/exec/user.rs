@@ -1,12 +1,27 @@
 //! Whom a program runs as.
 
-use std::ffi::CString;
+use std::{
+    ffi::CString,
+    os::unix::ffi::OsStrExt as _,
+    sync::{Arc, OnceLock},
+};
 
-use nix::unistd::{self, Gid, Uid};
+use nix::{
+    errno::Errno,
+    unistd::{self, Gid, Uid},
+};
 
-/// A user with all groups.
+/// A user by name, or by the number of a user who has one. Looked up when first needed and then remembered, by all clones: a user
+/// database that fails later does no harm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
+    name: String,
+    account: Arc<OnceLock<Account>>,
+}
+
+/// What the user database says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Account {
     pub(super) name: CString,
     pub(super) home: CString,
     pub(super) uid: Uid,
@@ -21,15 +36,41 @@ pub struct NoSuchUser {
     /// As it was asked for.
     pub name: String,
     /// The reason, if it is another than that nobody has this name.
-    pub errno: Option<nix::errno::Errno>,
+    pub errno: Option<Errno>,
 }
 
 impl User {
-    /// By name, or by the number of a user who has one. Blocks: the user database may be on the network.
+    /// Looks nothing up.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            account: Arc::default(),
+        }
+    }
+
+    /// Whether there is such a user. Blocks: the user database may be on the network.
     ///
     /// # Errors
     /// [`NoSuchUser`].
-    pub fn lookup(name: &str) -> Result<Self, NoSuchUser> {
+    pub fn check(&self) -> Result<(), NoSuchUser> {
+        self.account().map(|_| ())
+    }
+
+    /// The same, with the answer.
+    pub(super) fn account(&self) -> Result<&Account, NoSuchUser> {
+        match self.account.get() {
+            Some(account) => Ok(account),
+            None => {
+                let account = Account::lookup(&self.name)?;
+                Ok(self.account.get_or_init(|| account))
+            }
+        }
+    }
+}
+
+impl Account {
+    fn lookup(name: &str) -> Result<Self, NoSuchUser> {
         let failed = |errno| NoSuchUser {
             name: name.to_owned(),
             errno,
@@ -47,7 +88,7 @@ impl User {
         let groups = unistd::getgrouplist(&login, user.gid).map_err(|errno| failed(Some(errno)))?;
         Ok(Self {
             name: login,
-            home: text(std::os::unix::ffi::OsStrExt::as_bytes(user.dir.as_os_str()))?,
+            home: text(user.dir.as_os_str().as_bytes())?,
             uid: user.uid,
             gid: user.gid,
             groups,
@@ -60,6 +101,6 @@ impl User {
     }
 }
 
-fn because(errno: Option<nix::errno::Errno>) -> String {
+fn because(errno: Option<Errno>) -> String {
     errno.map_or_else(String::new, |errno| format!(" ({})", errno.desc()))
 }

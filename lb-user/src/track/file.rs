@@ -29,11 +29,11 @@ use super::{Report, TrackerState, publish};
 pub async fn file(path: PathBuf, out: watch::Sender<Report>, cancel: CancellationToken) {
     tokio::select! {
         () = cancel.cancelled() => {}
-        () = follow(&path, &out) => {}
+        () = follow(&path, &out, POLL) => {}
     }
 }
 
-async fn follow(path: &Path, out: &watch::Sender<Report>) {
+async fn follow(path: &Path, out: &watch::Sender<Report>, poll: Duration) {
     let mut watcher = Watcher::new(path);
     let mut troubled = false;
     loop {
@@ -50,7 +50,7 @@ async fn follow(path: &Path, out: &watch::Sender<Report>) {
             }
             Err(_) => {}
         }
-        if timeout(POLL, watcher.changed()).await.is_ok() {
+        if timeout(poll, watcher.changed()).await.is_ok() {
             // One that is written without pause is not to cost us a processor.
             sleep(COALESCE).await;
         }

@@ -1,18 +1,15 @@
 //! A script, run again and again.
 
-use std::time::Duration;
-
 use tokio::{
     sync::watch,
-    task::spawn_blocking,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{Report, RiseFall, TrackerState, publish};
 use crate::{
     config::model::Script,
-    exec::{self, Limits, Outcome, Running, StartError, User},
+    exec::{self, Limits, Outcome, StartError, User},
 };
 
 /// Runs a script every `interval`, from start to start, and never twice at once: one that is not dead yet is waited for. A timeout
@@ -20,8 +17,8 @@ use crate::{
 pub async fn script(script: Script, out: watch::Sender<Report>, cancel: CancellationToken) {
     let tracker = ScriptTracker {
         results: RiseFall::new(script.rise, script.fall),
+        limits: Limits::check(script.timeout, Some(User::named(&script.user))),
         script,
-        user: None,
         trouble: None,
         out,
     };
@@ -35,8 +32,7 @@ pub async fn script(script: Script, out: watch::Sender<Report>, cancel: Cancella
 struct ScriptTracker {
     script: Script,
     results: RiseFall,
-    /// Looked up once: a user database that fails later does no harm.
-    user: Option<User>,
+    limits: Limits,
     /// Why it could not be started the last time, so that the log says so once.
     trouble: Option<StartError>,
     out: watch::Sender<Report>,
@@ -46,28 +42,12 @@ impl ScriptTracker {
     async fn run(mut self) {
         loop {
             let next = Instant::now() + self.script.interval;
-            match self.start().await {
-                Ok(mut running) => {
-                    let outcome = running.outcome().await;
-                    self.record(outcome);
-                    running.gone().await;
-                }
-                Err(error) => self.record(Outcome::NotStarted(error)),
-            }
+            let mut running = exec::start(&self.script.command, &[], &self.limits);
+            let outcome = running.outcome().await;
+            self.record(outcome);
+            running.gone().await;
             sleep_until(next).await;
         }
-    }
-
-    async fn start(&mut self) -> Result<Running, StartError> {
-        let user = match &self.user {
-            Some(user) => user.clone(),
-            None => {
-                let user = lookup(&self.script.user, self.script.timeout).await?;
-                self.user.insert(user).clone()
-            }
-        };
-        let limits = Limits::check(self.script.timeout, Some(user));
-        exec::start(&self.script.command, &[], &limits).await
     }
 
     fn record(&mut self, outcome: Outcome) {
@@ -94,16 +74,6 @@ impl ScriptTracker {
             self.trouble = Some(error);
         }
     }
-}
-
-/// The user database may be on the network.
-async fn lookup(name: &str, limit: Duration) -> Result<User, StartError> {
-    let name = name.to_owned();
-    let found = timeout(limit, spawn_blocking(move || User::lookup(&name))).await;
-    let user = found
-        .map_err(|_| StartError::Stalled)?
-        .map_err(|_| StartError::Stopping)??;
-    Ok(user)
 }
 
 #[cfg(test)]

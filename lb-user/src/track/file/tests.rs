@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, sync::DropGuard};
 
-use super::{Content, file, parse};
+use super::{Content, POLL, follow, parse};
 use crate::track::{Report, TrackerState};
 
 struct Rig {
@@ -19,19 +19,25 @@ struct Rig {
     _cancel: DropGuard,
 }
 
-/// Well below the poll's second: what is seen within it was heard of.
-const AT_ONCE: Duration = Duration::from_millis(600);
+/// So that what is seen was heard of.
+const NEVER: Duration = Duration::from_secs(86_400);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Rig {
-    fn new(at: &str, prepare: impl FnOnce(&Path)) -> Self {
+    fn new(at: &str, poll: Duration, prepare: impl FnOnce(&Path)) -> Self {
         // In memory, as /run is: a disk may take its time between emptying and writing.
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let path = dir.path().join(at);
         prepare(&path);
         let (out, report) = watch::channel(Report::unknown(std::time::Instant::now()));
         let cancel = CancellationToken::new();
-        tokio::runtime::Handle::current().spawn(file(path.clone(), out, cancel.clone()));
+        let (followed, cancelled) = (path.clone(), cancel.clone());
+        tokio::runtime::Handle::current().spawn(async move {
+            tokio::select! {
+                () = follow(&followed, &out, poll) => {}
+                () = cancelled.cancelled() => {}
+            }
+        });
         Self {
             dir,
             path,
@@ -40,9 +46,9 @@ impl Rig {
         }
     }
 
-    async fn within(&mut self, limit: Duration, state: TrackerState) -> String {
+    async fn sees(&mut self, state: TrackerState) -> String {
         let reached = self.report.wait_for(|report| report.state == state);
-        let reached = timeout(limit, reached).await;
+        let reached = timeout(PATIENCE, reached).await;
         reached
             .unwrap_or_else(|_| panic!("never: {state:?}"))
             .unwrap()
@@ -84,36 +90,33 @@ fn an_integer_is_a_number_and_all_else_is_missing() {
 
 #[tokio::test]
 async fn edits_renames_and_deletes_are_seen_at_once() {
-    let mut rig = Rig::new("number", |path| fs::write(path, "1\n").unwrap());
-    assert_eq!(rig.within(PATIENCE, TrackerState::Number(1)).await, "1");
+    let mut rig = Rig::new("number", NEVER, |path| fs::write(path, "1\n").unwrap());
+    assert_eq!(rig.sees(TrackerState::Number(1)).await, "1");
     fs::write(&rig.path, "-5").unwrap();
-    rig.within(AT_ONCE, TrackerState::Number(-5)).await;
+    rig.sees(TrackerState::Number(-5)).await;
     let new = rig.dir.path().join("new");
     fs::write(&new, "77").unwrap();
     fs::rename(&new, &rig.path).unwrap();
-    rig.within(AT_ONCE, TrackerState::Number(77)).await;
+    rig.sees(TrackerState::Number(77)).await;
     fs::rename(&rig.path, &new).unwrap();
     assert_eq!(
-        rig.within(AT_ONCE, TrackerState::Missing).await,
+        rig.sees(TrackerState::Missing).await,
         "No such file or directory"
     );
     fs::hard_link(&new, &rig.path).unwrap();
-    rig.within(AT_ONCE, TrackerState::Number(77)).await;
+    rig.sees(TrackerState::Number(77)).await;
     fs::write(&rig.path, "garbage").unwrap();
-    assert_eq!(
-        rig.within(AT_ONCE, TrackerState::Missing).await,
-        "not a number"
-    );
+    assert_eq!(rig.sees(TrackerState::Missing).await, "not a number");
     fs::write(&rig.path, "3").unwrap();
-    rig.within(AT_ONCE, TrackerState::Number(3)).await;
+    rig.sees(TrackerState::Number(3)).await;
     fs::remove_file(&rig.path).unwrap();
-    rig.within(AT_ONCE, TrackerState::Missing).await;
+    rig.sees(TrackerState::Missing).await;
 }
 
 #[tokio::test]
 async fn a_file_that_is_written_in_place_is_never_missing() {
-    let mut rig = Rig::new("number", |path| fs::write(path, "0").unwrap());
-    rig.within(PATIENCE, TrackerState::Number(0)).await;
+    let mut rig = Rig::new("number", NEVER, |path| fs::write(path, "0").unwrap());
+    rig.sees(TrackerState::Number(0)).await;
     let (path, mut report) = (rig.path.clone(), rig.report.clone());
     let writer = tokio::task::spawn_blocking(move || {
         for n in 1..=2000 {
@@ -140,43 +143,43 @@ async fn a_file_that_is_written_in_place_is_never_missing() {
 
 #[tokio::test]
 async fn a_directory_that_comes_later_or_is_replaced_is_found() {
-    let mut rig = Rig::new("later/number", |_| {});
+    let mut rig = Rig::new("later/number", POLL, |_| {});
     assert_eq!(
-        rig.within(PATIENCE, TrackerState::Missing).await,
+        rig.sees(TrackerState::Missing).await,
         "No such file or directory"
     );
     let directory = rig.dir.path().join("later");
     fs::create_dir(&directory).unwrap();
     fs::write(&rig.path, "4").unwrap();
-    rig.within(PATIENCE, TrackerState::Number(4)).await;
+    rig.sees(TrackerState::Number(4)).await;
     fs::write(&rig.path, "5").unwrap();
-    rig.within(AT_ONCE, TrackerState::Number(5)).await;
+    rig.sees(TrackerState::Number(5)).await;
     fs::rename(&directory, rig.dir.path().join("former")).unwrap();
-    rig.within(AT_ONCE, TrackerState::Missing).await;
+    rig.sees(TrackerState::Missing).await;
     fs::create_dir(&directory).unwrap();
     fs::write(&rig.path, "6").unwrap();
-    rig.within(PATIENCE, TrackerState::Number(6)).await;
+    rig.sees(TrackerState::Number(6)).await;
     fs::write(&rig.path, "7").unwrap();
-    rig.within(AT_ONCE, TrackerState::Number(7)).await;
+    rig.sees(TrackerState::Number(7)).await;
 }
 
 #[tokio::test]
 async fn a_link_is_followed() {
-    let mut rig = Rig::new("link", |path| {
+    let mut rig = Rig::new("link", POLL, |path| {
         std::os::unix::fs::symlink("elsewhere/number", path).unwrap();
     });
-    rig.within(PATIENCE, TrackerState::Missing).await;
+    rig.sees(TrackerState::Missing).await;
     fs::create_dir(rig.dir.path().join("elsewhere")).unwrap();
     fs::write(&rig.path, "8").unwrap();
-    rig.within(PATIENCE, TrackerState::Number(8)).await;
+    rig.sees(TrackerState::Number(8)).await;
 }
 
 #[tokio::test]
 async fn what_is_no_file_is_missing_and_does_not_hang() {
-    let mut pipe = Rig::new("pipe", |path| {
+    let mut pipe = Rig::new("pipe", NEVER, |path| {
         nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
     });
-    pipe.within(PATIENCE, TrackerState::Missing).await;
-    let mut directory = Rig::new("directory", |path| fs::create_dir(path).unwrap());
-    directory.within(PATIENCE, TrackerState::Missing).await;
+    pipe.sees(TrackerState::Missing).await;
+    let mut directory = Rig::new("directory", NEVER, |path| fs::create_dir(path).unwrap());
+    directory.sees(TrackerState::Missing).await;
 }

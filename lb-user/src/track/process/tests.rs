@@ -91,7 +91,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn a_start_and_a_death_are_seen() {
-    let program = Program::new("bt-");
+    let program = Program::new("bt1-");
     let mut tracked = program.track();
     let text = tracked.state(TrackerState::Bad).await;
     assert_eq!(text, format!("no process is called {}", program.name));
@@ -107,7 +107,7 @@ async fn a_start_and_a_death_are_seen() {
 
 #[tokio::test]
 async fn the_last_death_counts() {
-    let program = Program::new("bt-");
+    let program = Program::new("bt2-");
     let mut tracked = program.track();
     tracked.state(TrackerState::Bad).await;
     let mut processes: Vec<Process> = (0..super::HELD + 4).map(|_| program.start()).collect();
@@ -125,7 +125,7 @@ async fn the_last_death_counts() {
 
 #[tokio::test]
 async fn a_process_that_becomes_another_program_is_gone() {
-    let program = Program::new("bt-");
+    let program = Program::new("bt3-");
     // The shell under the program's name, until it is told to go on.
     let link = program.dir.path().join("sh");
     Command::new("cp")
