@@ -52,7 +52,12 @@ impl Engine {
     /// One packet. The unit that took it.
     fn receive(&mut self, key: &PortKey, received: &Received<'_>, now: Instant) -> Option<UnitId> {
         let Some(place) = self.claimed_by(key, received.payload) else {
-            *self.unclaimed.entry("virtual_router_id").or_default() += 1;
+            let reason = if received.payload.len() < 2 {
+                "truncated"
+            } else {
+                "virtual_router_id"
+            };
+            *self.unclaimed.entry(reason).or_default() += 1;
             return None;
         };
         let router = self.router(place)?;
