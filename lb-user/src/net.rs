@@ -9,10 +9,12 @@
 //! Sockets belong to the network namespace of the thread that opens them.
 
 pub mod address;
+pub(crate) mod async_socket;
 pub mod error;
 pub mod link;
 pub mod neighbour;
 pub mod nexthop;
+mod packet_socket;
 mod probe;
 pub mod route;
 pub mod watch;

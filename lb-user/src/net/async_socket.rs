@@ -1,0 +1,56 @@
+//! A socket that wakes its reader: the one place where a descriptor is handed to tokio.
+
+use std::{
+    io,
+    task::{Context, Poll, ready},
+};
+
+use socket2::Socket;
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// A non-blocking socket, registered for reading with the runtime it was made in.
+#[derive(Debug)]
+pub(crate) struct AsyncSocket(AsyncFd<Socket>);
+
+impl AsyncSocket {
+    /// Takes the socket over and makes it non-blocking.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O.
+    pub(crate) fn new(socket: Socket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        #[expect(unsafe_code, reason = "tokio wants a promise about the descriptor")]
+        // SAFETY: the socket owns its descriptor and moves into the `AsyncFd`, of which only shared
+        // borrows are taken: it stays open and the same for as long as it is registered.
+        let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+        Ok(Self(socket.map_err(|error| error.into_parts().1)?))
+    }
+
+    /// The socket, for what does not wait.
+    pub(crate) fn get_ref(&self) -> &Socket {
+        self.0.get_ref()
+    }
+
+    /// Waits until `read` does not say [`io::ErrorKind::WouldBlock`]. Cancel safe: between `read`
+    /// and the return there is nothing to wait for.
+    pub(crate) async fn read<T>(
+        &self,
+        read: impl FnMut(&Socket) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.0.async_io(Interest::READABLE, read).await
+    }
+
+    /// The same as a poll function.
+    pub(crate) fn poll_read<T>(
+        &self,
+        context: &mut Context<'_>,
+        mut read: impl FnMut(&Socket) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            let mut guard = ready!(self.0.poll_read_ready(context))?;
+            if let Ok(result) = guard.try_io(|socket| read(socket.get_ref())) {
+                return Poll::Ready(result);
+            }
+        }
+    }
+}
