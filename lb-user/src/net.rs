@@ -9,6 +9,7 @@
 //! Sockets belong to the network namespace of the thread that opens them.
 
 pub mod address;
+pub mod announce;
 pub(crate) mod async_socket;
 pub mod error;
 pub mod link;

@@ -6,8 +6,10 @@ use std::{
     os::fd::AsRawFd as _,
 };
 
+use lb_common::wire::ipv4::{Ipv4, MORE_FRAGMENTS, OFFSET};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg};
 use socket2::Socket;
+use zerocopy::FromBytes as _;
 
 use super::{PROTOCOL, Received};
 
@@ -56,28 +58,11 @@ pub(super) fn read_v6(socket: &Socket, buffer: &mut [u8]) -> io::Result<(usize, 
     Ok((if cut { 0 } else { message.bytes }, header))
 }
 
-/// Takes the IPv4 header off.
-///
-/// ```text
-///  0                   1                   2                   3
-///  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
-/// +-------+-------+---------------+-------------------------------+
-/// |   4   | words |      TOS      |         total length          |
-/// +-------+-------+---------------+-----+-------------------------+
-/// |        identification         |flags|     fragment offset     |
-/// +---------------+---------------+-----+-------------------------+
-/// |      TTL      |   protocol    |            checksum           |
-/// +---------------+---------------+-------------------------------+
-/// |                        source address                         |
-/// +---------------------------------------------------------------+
-/// |                      destination address                      |
-/// +---------------------------------------------------------------+
-/// ```
-///
-/// The kernel checks the same and puts fragments together before a raw socket sees them; what is
-/// malformed nevertheless has an empty payload, and an unspecified source where there is none.
+/// Takes the IPv4 header off. The kernel checks the same and puts fragments together before a raw
+/// socket sees them; what is malformed nevertheless has an empty payload, and an unspecified source
+/// where there is none.
 pub(super) fn strip_v4(packet: &[u8]) -> Received<'_> {
-    let Some(header) = packet.first_chunk::<20>() else {
+    let Ok((header, _)) = Ipv4::ref_from_prefix(packet) else {
         return Received {
             source: Ipv4Addr::UNSPECIFIED.into(),
             destination: Ipv4Addr::UNSPECIFIED.into(),
@@ -85,42 +70,18 @@ pub(super) fn strip_v4(packet: &[u8]) -> Received<'_> {
             payload: &[],
         };
     };
-    let [
-        first,
-        _,
-        l0,
-        l1,
-        _,
-        _,
-        f0,
-        f1,
-        ttl,
-        protocol,
-        _,
-        _,
-        s0,
-        s1,
-        s2,
-        s3,
-        d0,
-        d1,
-        d2,
-        d3,
-    ] = *header;
-    let header_length = usize::from(first & 0x0f) * 4;
-    let total_length = usize::from(u16::from_be_bytes([l0, l1]));
-    let fragment = u16::from_be_bytes([f0, f1]) & MORE_OR_OFFSET != 0;
-    let ours = first >> 4 == 4 && i32::from(protocol) == PROTOCOL && !fragment;
+    let header_length = usize::from(header.version_ihl & 0x0f) * 4;
+    let well_formed = header.version_ihl >> 4 == 4
+        && header_length >= size_of::<Ipv4>()
+        && i32::from(header.protocol) == PROTOCOL
+        && header.flags_offset.get() & (MORE_FRAGMENTS | OFFSET) == 0;
     let payload = packet
-        .get(header_length..total_length)
-        .filter(|_| ours && header_length >= header.len());
+        .get(header_length..usize::from(header.total_length.get()))
+        .filter(|_| well_formed);
     Received {
-        source: Ipv4Addr::new(s0, s1, s2, s3).into(),
-        destination: Ipv4Addr::new(d0, d1, d2, d3).into(),
-        ttl,
+        source: Ipv4Addr::from(header.source.to_bytes()).into(),
+        destination: Ipv4Addr::from(header.destination.to_bytes()).into(),
+        ttl: header.ttl,
         payload: payload.unwrap_or_default(),
     }
 }
-
-/// "More fragments" and the fragment offset, without "don't fragment".
-const MORE_OR_OFFSET: u16 = 0x3fff;
