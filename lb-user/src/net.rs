@@ -10,12 +10,15 @@
 
 pub mod address;
 pub mod announce;
+pub(crate) mod async_socket;
 pub mod error;
+pub mod fold;
 pub mod link;
 pub mod monitor;
 pub mod neighbour;
+mod news;
 pub mod nexthop;
-mod packet;
+mod packet_socket;
 mod probe;
 pub mod route;
 pub mod watch;

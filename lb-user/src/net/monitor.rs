@@ -1,160 +1,222 @@
-//! Interfaces and addresses of one network namespace, kept as the kernel tells.
+//! Links and addresses of one network namespace, followed as the kernel changes them.
+//!
+//! Level-triggered: an event says where to look, [`Monitor::link`] and [`Monitor::addresses`] say what
+//! is true now, and several changes may come as one event. No task; a monitor lives on its caller's
+//! polls. Its socket is its own, so that nothing else fills it.
 
-use std::{collections::BTreeMap, net::IpAddr, pin::Pin};
+use std::{collections::BTreeSet, net::IpAddr, pin::Pin};
 
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{FutureExt as _, StreamExt as _};
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_packet_route::RouteNetlinkMessage;
 use rtnetlink::MulticastGroup;
 
 use super::{
-    Link, Net, OpenError,
+    Net, OpenError, RequestError,
     address::{Address, AddressError},
-    link::LinkError,
-    watch::widen,
+    fold::{self, Addresses, Fold, Links},
+    link::{Link, LinkError},
+    news::{self, Events},
 };
 use crate::types::{IfIndex, IfName};
 
-/// See the head of this file.
+#[cfg(test)]
+mod tests;
+
+/// What is known of links and addresses, and a socket that keeps it true.
 pub struct Monitor {
-    events: Pin<Box<dyn Stream<Item = NetlinkMessage<RouteNetlinkMessage>> + Send>>,
+    /// Drives the socket.
     connection: Pin<Box<dyn Future<Output = ()> + Send>>,
-    links: BTreeMap<IfIndex, Link>,
-    addresses: BTreeMap<(IfIndex, IpAddr, u8), Address>,
+    events: Events,
+    known: Known,
 }
 
 /// What changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// An interface came, went or changed.
+    /// A link of this name is new, gone, or another than before. A renamed link is an event for each
+    /// of its names.
     Link {
-        /// Which.
+        /// Its name.
         name: IfName,
     },
-    /// An address came, went or changed.
+    /// Some address is new, gone, or another than before.
     Address,
-    /// Anything may have changed: events were lost, and all was read again.
+    /// Events were lost and everything was read anew: any of it may have changed.
     Resync,
 }
 
-/// The namespace cannot be watched any more.
+/// The monitor does not know what is true.
 #[derive(Debug, thiserror::Error)]
 pub enum MonitorError {
-    /// The kernel closed the socket.
+    /// The netlink socket is gone; so is the monitor.
     #[error("the kernel closed the netlink socket")]
     Closed,
-    /// Interfaces cannot be read.
+    /// The links could not be read. The next call tries again.
     #[error(transparent)]
     Links(#[from] LinkError),
-    /// Addresses cannot be read.
+    /// The addresses could not be read. The next call tries again.
     #[error(transparent)]
     Addresses(#[from] AddressError),
 }
 
+impl MonitorError {
+    /// Whether another call is useless, because this monitor's socket or that of the [`Net`] is gone.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Closed
+                | Self::Links(LinkError::Request(RequestError::Closed))
+                | Self::Addresses(AddressError::List(RequestError::Closed))
+        )
+    }
+}
+
 impl Monitor {
-    /// Subscribes, in the calling thread's network namespace, within a tokio runtime.
+    /// Subscribes, in the calling thread's network namespace.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O.
     ///
     /// # Errors
     /// The kernel has no file descriptor or no netlink to give.
     pub fn open() -> Result<Self, OpenError> {
-        let (mut connection, _, events) =
-            rtnetlink::new_multicast_connection(GROUPS).map_err(OpenError)?;
-        widen(&mut connection);
+        let (connection, events) = news::subscribe(GROUPS)?;
         Ok(Self {
-            events: Box::pin(events.map(|(message, _)| message)),
             connection: Box::pin(connection),
-            links: BTreeMap::new(),
-            addresses: BTreeMap::new(),
+            events,
+            known: Known::default(),
         })
     }
 
-    /// Reads everything there is now.
+    /// Reads everything as of now; [`Monitor::next`] follows from there. `net` must be of the same
+    /// namespace, and driven meanwhile.
     ///
     /// # Errors
     /// [`MonitorError`].
     pub async fn start(&mut self, net: &Net) -> Result<(), MonitorError> {
-        let links = net.links().await?;
-        let addresses = net.addresses().await?;
-        self.links = links.into_iter().map(|link| (link.index, link)).collect();
-        self.addresses = addresses.into_iter().map(|a| (key(&a), a)).collect();
-        Ok(())
+        self.read(net).await
     }
 
-    /// Waits for the next change that is one. Cancel safe, but for the reading after lost events,
-    /// which begins again.
+    /// Waits until something changed. Cancel safe: what was not returned comes with the next call.
+    /// `net` must be driven meanwhile: it reads anew what was lost.
     ///
     /// # Errors
-    /// [`MonitorError`].
+    /// [`MonitorError`]; after one that is not [final](MonitorError::is_final), wait a little before
+    /// the next call, which begins by reading everything.
     pub async fn next(&mut self, net: &Net) -> Result<Event, MonitorError> {
         loop {
+            if self.known.stale {
+                self.read(net).await?;
+                return Ok(Event::Resync);
+            }
+            if let Some(event) = self.known.take() {
+                return Ok(event);
+            }
+            // Both arms are cancel safe: a stream, and a future that is kept.
             let message = tokio::select! {
-                biased;
                 message = self.events.next() => message.ok_or(MonitorError::Closed)?,
                 () = &mut self.connection => return Err(MonitorError::Closed),
             };
-            match message.payload {
-                NetlinkPayload::InnerMessage(message) => {
-                    if let Some(event) = self.note(&message) {
-                        return Ok(event);
-                    }
-                }
-                NetlinkPayload::Overrun(_) => {
-                    self.start(net).await?;
-                    return Ok(Event::Resync);
-                }
-                _ => {}
-            }
+            self.known.note(&message);
+            self.note_waiting();
         }
     }
 
-    /// The interface of this name.
+    /// The link of this name.
     #[must_use]
     pub fn link(&self, name: &IfName) -> Option<&Link> {
-        self.links.values().find(|link| link.name == *name)
+        self.links().find(|link| link.name == *name)
     }
 
-    /// All interfaces.
+    /// Every link.
     pub fn links(&self) -> impl Iterator<Item = &Link> {
-        self.links.values()
+        self.known.links.values()
     }
 
-    /// All addresses.
+    /// This address, if the interface has it with this prefix.
+    #[must_use]
+    pub fn address(&self, interface: IfIndex, address: IpAddr, prefix: u8) -> Option<&Address> {
+        self.known.addresses.get(&(address, interface, prefix))
+    }
+
+    /// Every address, loopback included.
     pub fn addresses(&self) -> impl Iterator<Item = &Address> {
-        self.addresses.values()
+        self.known.addresses.values()
     }
 
-    fn note(&mut self, message: &RouteNetlinkMessage) -> Option<Event> {
-        match message {
-            RouteNetlinkMessage::NewLink(message) => {
-                let link = Link::from_message(message)?;
-                let name = link.name.clone();
-                let old = self.links.insert(link.index, link.clone());
-                (old.as_ref() != Some(&link)).then_some(Event::Link { name })
-            }
-            RouteNetlinkMessage::DelLink(message) => {
-                // A port that leaves its bridge is a "deleted link" of another family.
-                let whole = message.header.interface_family == AddressFamily::Unspec;
-                let index = IfIndex::new(message.header.index).filter(|_| whole)?;
-                let link = self.links.remove(&index)?;
-                Some(Event::Link { name: link.name })
-            }
-            RouteNetlinkMessage::NewAddress(message) => {
-                let address = Address::from_message(message)?;
-                let old = self.addresses.insert(key(&address), address.clone());
-                (old.as_ref() != Some(&address)).then_some(Event::Address)
-            }
-            RouteNetlinkMessage::DelAddress(message) => {
-                let address = Address::from_message(message)?;
-                self.addresses.remove(&key(&address))?;
-                Some(Event::Address)
-            }
-            _ => None,
+    async fn read(&mut self, net: &Net) -> Result<(), MonitorError> {
+        // Until both tables are here, so that a call that is cancelled half way is made up for.
+        self.known.stale = true;
+        let links = net.links().await?;
+        let addresses = net.addresses().await?;
+        self.known.replace(links, addresses);
+        // What happened before and meanwhile is older than the tables or as old: after all of it they
+        // are true again.
+        let closed = (&mut self.connection).now_or_never().is_some();
+        self.note_waiting();
+        self.known.forget_changes();
+        if closed {
+            return Err(MonitorError::Closed);
+        }
+        Ok(())
+    }
+
+    fn note_waiting(&mut self) {
+        while let Some(Some(message)) = self.events.next().now_or_never() {
+            self.known.note(&message);
         }
     }
 }
 
-fn key(address: &Address) -> (IfIndex, IpAddr, u8) {
-    (address.interface, address.address, address.prefix)
+/// Pure: the tables, and what changed in them since it was last taken.
+#[derive(Debug, Default)]
+struct Known {
+    links: Links,
+    addresses: Addresses,
+    changed_links: BTreeSet<IfName>,
+    changed_addresses: bool,
+    /// Messages were lost.
+    stale: bool,
+}
+
+impl Known {
+    fn note(&mut self, message: &NetlinkMessage<RouteNetlinkMessage>) {
+        let message = match &message.payload {
+            NetlinkPayload::InnerMessage(message) => message,
+            NetlinkPayload::Overrun(_) => {
+                self.stale = true;
+                return;
+            }
+            _ => return,
+        };
+        if let Fold::Changed { old, new } = fold::link(&mut self.links, message) {
+            let names = [old, new].into_iter().flatten().map(|link| link.name);
+            self.changed_links.extend(names);
+        }
+        let change = fold::address(&mut self.addresses, message);
+        self.changed_addresses |= change.is_change();
+    }
+
+    /// Links first: who handles an address wants to know its link.
+    fn take(&mut self) -> Option<Event> {
+        if let Some(name) = self.changed_links.pop_first() {
+            return Some(Event::Link { name });
+        }
+        std::mem::take(&mut self.changed_addresses).then_some(Event::Address)
+    }
+
+    fn replace(&mut self, links: Vec<Link>, addresses: Vec<Address>) {
+        self.links = fold::links(links);
+        self.addresses = fold::addresses(addresses);
+        self.stale = false;
+    }
+
+    fn forget_changes(&mut self) {
+        self.changed_links.clear();
+        self.changed_addresses = false;
+    }
 }
 
 const GROUPS: &[MulticastGroup] = &[

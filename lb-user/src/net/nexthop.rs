@@ -1,13 +1,9 @@
 //! Pure: from the kernel's tables to the next hop of an address.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-    net::IpAddr,
-};
+use std::{collections::HashMap, fmt, net::IpAddr};
 
 use super::{
-    address::Address,
+    fold::{Addresses, Links},
     link::Link,
     neighbour::{Neighbour, NeighbourKey, NeighbourState},
     route::RouteAnswer,
@@ -109,9 +105,9 @@ pub enum Unresolved {
 #[derive(Debug, Default)]
 pub struct Tables {
     /// Every interface.
-    pub links: BTreeMap<IfIndex, Link>,
-    /// Every address of ours; the same one may be on several interfaces or with several prefixes.
-    pub addresses: BTreeMap<(IpAddr, IfIndex, u8), Address>,
+    pub links: Links,
+    /// Every address of ours.
+    pub addresses: Addresses,
     /// The answer for each address asked for.
     pub routes: HashMap<IpAddr, RouteAnswer>,
     /// Every neighbour entry.

@@ -89,6 +89,8 @@ pub struct Ends {
 pub struct Engine {
     net: Net,
     monitor: Monitor,
+    /// It failed, and is asked again at the next tick.
+    monitor_rests: bool,
     records: Records,
     ends: Ends,
     setup: Setup,
@@ -171,6 +173,7 @@ impl Engine {
         Self {
             net,
             monitor,
+            monitor_rests: false,
             records,
             ends,
             setup: Setup::default(),
@@ -210,9 +213,16 @@ impl Engine {
                     Ok(done) => self.job_done(done),
                     Err(error) => tracing::error!(%error, "a job of VRRP ended early"),
                 },
-                event = self.monitor.next(&self.net) => {
-                    let event = event.map_err(EngineError::Monitor)?;
-                    self.network_event(&event);
+                event = self.monitor.next(&self.net), if !self.monitor_rests => {
+                    match event {
+                        Ok(event) => self.network_event(&event),
+                        Err(error) if error.is_final() => return Err(EngineError::Monitor(error)),
+                        Err(error) => {
+                            // Nothing is known to have changed; the next call reads everything.
+                            tracing::warn!(%error, "the network cannot be read; trying again");
+                            self.monitor_rests = true;
+                        }
+                    }
                 }
                 command = self.ends.commands.recv() => match command {
                     None => return Ok(()),
@@ -289,6 +299,7 @@ impl Engine {
 
     fn tick(&mut self) {
         // What failed is tried again.
+        self.monitor_rests = false;
         let now = Instant::now();
         self.links_changed(now);
         self.inspect_soon(now);

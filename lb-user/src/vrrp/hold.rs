@@ -73,18 +73,13 @@ impl Holdings {
                 },
             };
             let family = route.via.map_or(instance.family, Family::of);
-            holdings.routes.push(Route {
-                to: match route.to {
-                    RouteTarget::Network(network) => network,
-                    RouteTarget::Default => everywhere(family),
-                },
-                via: route.via,
-                interface: index,
-                source: None,
-                metric: None,
-                table: None,
-                onlink: false,
-            });
+            let to = match route.to {
+                RouteTarget::Network(network) => network,
+                RouteTarget::Default => everywhere(family),
+            };
+            holdings
+                .routes
+                .push(Route::virtual_to(to, route.via, index));
         }
         holdings
     }

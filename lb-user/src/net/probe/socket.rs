@@ -2,13 +2,15 @@
 
 use std::{
     io::{self, Read as _},
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
-use socket2::{Domain, Protocol, SockFilter, Socket, Type};
-use tokio::io::{Interest, unix::AsyncFd};
+use socket2::SockFilter;
 
-use crate::{net::packet::link_address, types::IfIndex};
+use crate::{
+    net::{async_socket::AsyncSocket, packet_socket},
+    types::IfIndex,
+};
 
 /// Which question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,26 +23,19 @@ pub(super) enum Family {
 
 /// Sends and receives whole Ethernet frames.
 #[derive(Debug)]
-pub(super) struct ProbeSocket(AsyncFd<Socket>);
+pub(super) struct ProbeSocket(AsyncSocket);
 
 impl ProbeSocket {
     /// Needs CAP_NET_RAW, in the network namespace of the interface and of the calling thread.
     pub(super) fn open(interface: IfIndex, family: Family) -> io::Result<Self> {
-        // Protocol 0 hears nothing: no frame can slip in before the filter is there.
-        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
-        socket.set_nonblocking(true)?;
+        let socket = packet_socket::open()?;
         socket.attach_filter(&filter(family))?;
-        let protocol = match family {
+        let ethernet_type = match family {
             Family::Arp => libc::ETH_P_ARP,
             Family::Ndp => libc::ETH_P_IPV6,
         };
-        let protocol = u16::try_from(protocol).map_err(io::Error::other)?;
-        socket.bind(&link_address(interface, protocol)?)?;
-        #[expect(unsafe_code, reason = "tokio wants a promise about the descriptor")]
-        // SAFETY: the socket owns its descriptor and moves into the `AsyncFd`, of which only shared
-        // borrows are taken: it stays open and the same for as long as it is registered.
-        let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
-        Ok(Self(socket.map_err(|error| error.into_parts().1)?))
+        socket.bind(&packet_socket::link_address(interface, ethernet_type)?)?;
+        AsyncSocket::new(socket).map(Self)
     }
 
     /// Sends without waiting: a full queue is [`io::ErrorKind::WouldBlock`].
@@ -50,20 +45,13 @@ impl ProbeSocket {
 
     /// The next frame.
     pub(super) fn poll_receive(&self, context: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
-        loop {
-            let mut guard = ready!(self.0.poll_read_ready(context))?;
-            let mut frame = vec![0; FRAME];
-            let received = guard.try_io(|socket| {
-                let mut socket: &Socket = socket.get_ref();
-                socket.read(&mut frame)
-            });
-            if let Ok(length) = received {
-                return Poll::Ready(length.map(|length| {
-                    frame.truncate(length);
-                    frame
-                }));
-            }
-        }
+        let mut frame = vec![0; FRAME];
+        self.0
+            .poll_read(context, |mut socket| socket.read(&mut frame))
+            .map_ok(|length| {
+                frame.truncate(length);
+                frame
+            })
     }
 }
 

@@ -147,6 +147,7 @@ impl Engine {
                 Some(address.interface) == link
                     && Family::of(address.address) == family
                     && !address.ours
+                    && !address.tentative
                     && !virtuals.contains(&address.address)
                     && (family == Family::V4 || is_link_local(address.address))
             };

@@ -1,14 +1,22 @@
-//! Unsafe door: the address of a packet socket, which no crate wraps.
+//! Packet sockets (AF_PACKET): whole Ethernet frames on one interface.
 
 use std::io;
 
-use socket2::SockAddr;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::types::IfIndex;
 
-/// A `sockaddr_ll` of one interface and protocol (an `ETH_P_…`, host byte order; 0: none).
-pub(super) fn link_address(interface: IfIndex, protocol: u16) -> io::Result<SockAddr> {
+/// A packet socket that hears nothing yet: of protocol 0, so no frame can slip in before a filter is
+/// there and [`link_address`] is bound. Needs CAP_NET_RAW.
+pub(super) fn open() -> io::Result<Socket> {
+    Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))
+}
+
+/// A `sockaddr_ll` to bind to: one interface, and the frames of one Ethernet type (`ETH_P_…`). Type 0
+/// hears nothing.
+pub(super) fn link_address(interface: IfIndex, ethernet_type: i32) -> io::Result<SockAddr> {
     let too_large = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let protocol = u16::try_from(ethernet_type).map_err(too_large)?;
     let index = i32::try_from(interface.get()).map_err(too_large)?;
     let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).map_err(too_large)?;
     #[expect(unsafe_code, reason = "socket2 has no packet socket address")]
