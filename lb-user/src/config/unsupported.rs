@@ -28,7 +28,11 @@ const TABLE: &[Line] = &[
         "vrrp_instances",
         Severity::Error,
         "`track.services` needs health checks, which do not run yet",
-        Rule::Section(|c| c.vrrp_instances.iter().any(|i| !i.track.services.is_empty())),
+        Rule::Section(|c| {
+            c.vrrp_instances
+                .iter()
+                .any(|i| !i.track.services.is_empty())
+        }),
     ),
     (
         "datapath.engine",
