@@ -18,6 +18,9 @@
 //!   our skew time, not after master-down. Its adverts said the same as a priority of 0 would.
 //! * A master that hears a lower one asserts itself at once (RFC 9568) and announces its addresses
 //!   again, and once more when the other has gone silent: switches and caches heard both.
+//! * A master that gives way to a better one sends one more advert, so that the better one learns that
+//!   there were two: after a network has been parted it may have heard of nobody, while half of the
+//!   network has heard our announcements.
 //! * `initial_state: master` listens for one interval and skew instead of three: a living master is
 //!   heard in that time, and a dead one missed for no longer.
 //! * A master that was not running for longer than any peer waits (SIGSTOP, a paused machine)
@@ -463,7 +466,14 @@ impl Machine {
         let fell = self.master.is_some_and(|master| {
             master.source == source && master.priority >= self.config.priority
         });
-        self.heard_from(now, source, advert);
+        // Its interval is not learned: we listen to another, or to nobody.
+        if self.master.is_none_or(|master| master.source == source) {
+            self.master = Some(Heard {
+                source,
+                priority: advert.priority,
+                at: now,
+            });
+        }
         if fell {
             self.expect(now + self.skew(), Reason::Preempted);
         } else if self.expected == Reason::MasterSilent {
@@ -473,8 +483,9 @@ impl Machine {
 
     /// RFC 9568, section 6.4.3.
     fn master_hears(&mut self, now: Instant, source: IpAddr, advert: &Advert) {
+        // Whoever gives up a role had it, and has announced it.
         if advert.priority == Priority::RELEASE {
-            return self.advertise(now, now);
+            return self.assert_role(now, advert);
         }
         let ours = self.config.priority;
         let reason = if advert.priority > ours {
@@ -482,15 +493,26 @@ impl Machine {
         } else if advert.priority == ours && source > self.config.source {
             Reason::HigherAddress(source)
         } else {
-            return self.assert_role(now);
+            return self.assert_role(now, advert);
         };
+        // One last advert: the other may never have heard of us, and must announce after us.
+        self.send(ours);
         self.become_backup(now, reason, Duration::ZERO);
         self.follow(now, source, advert);
     }
 
     /// Another master spoke, and we are the better one.
-    fn assert_role(&mut self, now: Instant) {
-        self.advertise(now, now);
+    fn assert_role(&mut self, now: Instant, heard: &Advert) {
+        // Last, but not once for each of a flood of forged ones.
+        let pause = heard.interval.min(self.config.interval) / 8;
+        match self.advertised_at.map(|at| at + pause) {
+            Some(at) if at > now => {
+                let due = self.timers.get(Timer::Advert);
+                let at = due.map_or(at, |due| due.min(at));
+                self.timers.arm(Timer::Advert, at);
+            }
+            Some(_) | None => self.advertise(now, now),
+        }
         // Both announced: whoever listens must hear us last. Not at each of its adverts, though:
         // it may be deaf to ours, and go on for hours.
         let recent = |at: Instant| now.saturating_duration_since(at) < ANNOUNCE_PAUSE;
@@ -562,12 +584,6 @@ impl Machine {
 
     /// This peer is the master.
     fn follow(&mut self, now: Instant, source: IpAddr, advert: &Advert) {
-        self.heard_from(now, source, advert);
-        self.wants = None;
-        self.listen(now, self.master_down());
-    }
-
-    fn heard_from(&mut self, now: Instant, source: IpAddr, advert: &Advert) {
         if self.config.version == VrrpVersion::V3 {
             self.master_interval = advert.interval;
         }
@@ -576,6 +592,8 @@ impl Machine {
             priority: advert.priority,
             at: now,
         });
+        self.wants = None;
+        self.listen(now, self.master_down());
     }
 
     fn listen(&mut self, now: Instant, wait: Duration) {

@@ -21,7 +21,6 @@ use crate::{
 impl Engine {
     /// Reads every socket empty, up to a limit that keeps a flood from holding up the timers.
     pub(super) fn receive_all(&mut self, now: Instant) {
-        let mut touched = std::collections::BTreeSet::new();
         let keys: Vec<PortKey> = self.ports.keys().cloned().collect();
         let mut buffer = std::mem::replace(&mut self.buffer, Box::new([0; super::RECEIVE_BUFFER]));
         for key in &keys {
@@ -32,7 +31,9 @@ impl Engine {
                 };
                 match socket.try_receive(&mut buffer[..]) {
                     Ok(Some(received)) => {
-                        touched.extend(self.receive(key, &received, now));
+                        if let Some(unit) = self.receive(key, &received, now) {
+                            self.act(unit);
+                        }
                     }
                     Ok(None) => break,
                     Err(error) => {
@@ -44,9 +45,6 @@ impl Engine {
             }
         }
         self.buffer = buffer;
-        for unit in touched {
-            self.act(unit);
-        }
     }
 
     /// One packet. The unit that took it.
