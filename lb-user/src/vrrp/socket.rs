@@ -179,9 +179,9 @@ impl Socket {
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] and `ENOBUFS`: a queue is full. [`io::ErrorKind::InvalidInput`] or
-    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): `source` is not ours (any more), or still
-    /// under duplicate detection. `ENODEV`, `ENXIO`, `ENETDOWN`, `ENETUNREACH`: the interface is gone
-    /// or down, or leads to no such destination.
+    /// `ENETUNREACH`, by kernel and family: `source` is not ours (any more) or still under duplicate
+    /// detection. `ENODEV`, `ENXIO`, `ENETDOWN`, `ENETUNREACH`: the interface is gone or down, or leads
+    /// to no such destination.
     pub fn send(&self, source: IpAddr, destination: IpAddr, payload: &[u8]) -> io::Result<()> {
         let socket = self.socket.get_ref().as_raw_fd();
         let bytes = [IoSlice::new(payload)];
