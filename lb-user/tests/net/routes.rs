@@ -136,3 +136,29 @@ fn anothers_route_of_the_same_metric_is_never_touched() {
     });
     assert_eq!([lab.lb.ip("-4 route"), lab.lb.ip("-6 route")], before);
 }
+
+#[test]
+fn a_gateway_that_cannot_be_reached_is_named() {
+    if !can_make_namespaces() {
+        return;
+    }
+    let lab = Lab::new();
+    lab.lb.run(|| {
+        with_net(async |net| {
+            for (to, via) in [
+                ("192.0.2.0/24", "198.51.100.1"),
+                ("2001:db8::/64", "2001:db8:1::1"),
+            ] {
+                let route = Route::virtual_to(to.parse().unwrap(), Some(ip(via)), None);
+                let error = net.add_route(&route).await.expect_err("nobody leads there");
+                assert_eq!(
+                    error.to_string(),
+                    format!(
+                        "cannot add the route to {to}: its gateway {via} is in no network of an \
+                         interface that is up"
+                    )
+                );
+            }
+        });
+    });
+}
