@@ -4,12 +4,10 @@
 //! source by itself, or connections that have nothing to do with it break when it leaves.
 //!
 //! * IPv6: added as deprecated (preferred lifetime 0), whatever its prefix. Rule 3 of RFC 6724 then
-//!   takes any other address of the right scope; who binds to it or is asked at it notices nothing.
-//! * IPv4 has no such rule. An address in a network that the interface is in already becomes secondary,
-//!   which the kernel never chooses. Another one (a /32, say) comes after the interface's own
-//!   addresses in the list from which the kernel takes the first. Only where it is the first of its
-//!   network is it chosen, to reach that network, and nothing else could be. A narrower scope would
-//!   prevent that too, but then not even replies that name no source could be sent.
+//!   takes any other address of the right scope; who binds to it or answers from it notices nothing.
+//! * IPv4 has no such rule. In a network that the interface is in already an address becomes secondary,
+//!   and those the kernel never chooses. Another (a /32, say) comes behind the interface's own in the
+//!   list from which the kernel takes the first. It is chosen only to reach a network of its own.
 //! * A /128 is added without a route to its "network"; for a /32 the kernel makes none either. With
 //!   another prefix the kernel's route is wanted: the interface may have no other address in there.
 //!   When the address goes, the kernel keeps the route for others in the network.
@@ -31,6 +29,8 @@ use nix::errno::Errno;
 
 use super::{Net, PROTOCOL, RequestError};
 use crate::types::IfIndex;
+
+mod promote;
 
 /// An address an interface has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,22 +147,50 @@ impl Net {
             .await
     }
 
-    /// [`Net::remove_address`] for many, as [`Net::add_addresses`].
-    pub async fn remove_addresses(&self, specs: &[AddressSpec]) -> Vec<Result<bool, AddressError>> {
-        stream::iter(specs)
-            .map(|spec| self.remove_address(spec))
-            .buffered(AT_ONCE)
-            .collect()
-            .await
-    }
-
-    /// Removes an address; `false` if it was not there (or its interface is gone). The kernel
-    /// removes an IPv4 network's secondary addresses with its first one, unless the sysctl
-    /// `promote_secondaries` is set.
+    /// Removes an address; `false` if it was not there (or its interface is gone).
     ///
     /// # Errors
     /// [`AddressError::Remove`].
     pub async fn remove_address(&self, spec: &AddressSpec) -> Result<bool, AddressError> {
+        let promoting = self.spare_others(std::slice::from_ref(spec)).await;
+        let result = self.withdraw(spec).await;
+        self.stop_promoting(promoting).await;
+        result
+    }
+
+    /// [`Net::remove_address`] for many, as [`Net::add_addresses`]. Of an IPv4 network's addresses the
+    /// kernel may remove several at once: the answer for the others is `false`.
+    pub async fn remove_addresses(&self, specs: &[AddressSpec]) -> Vec<Result<bool, AddressError>> {
+        let promoting = self.spare_others(specs).await;
+        let results = stream::iter(specs)
+            .map(|spec| self.withdraw(spec))
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        self.stop_promoting(promoting).await;
+        results
+    }
+
+    /// Sees to it that no others go with these; where to [stop](Net::stop_promoting) that.
+    async fn spare_others(&self, specs: &[AddressSpec]) -> Vec<IfIndex> {
+        // A /32 has its network to itself.
+        if !specs
+            .iter()
+            .any(|spec| spec.address.is_ipv4() && spec.prefix < 32)
+        {
+            return Vec::new();
+        }
+        match self.addresses().await {
+            Ok(all) => {
+                let endangered = promote::endangered(&all, specs);
+                self.start_promoting(endangered).await
+            }
+            // Virtual addresses have to go whatever happens.
+            Err(_) => Vec::new(),
+        }
+    }
+
+    async fn withdraw(&self, spec: &AddressSpec) -> Result<bool, AddressError> {
         let message = RouteNetlinkMessage::DelAddress(spec.message());
         match self.order(message, 0).await {
             Ok(()) => Ok(true),

@@ -10,6 +10,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use rtnetlink::MulticastGroup;
+use tokio::task::coop::unconstrained;
 
 use super::{
     Net, OpenError, RequestError,
@@ -149,18 +150,28 @@ impl Monitor {
     async fn read(&mut self, net: &Net) -> Result<(), MonitorError> {
         // Until both tables are here, so that a call that is cancelled half way is made up for.
         self.known.stale = true;
+        // What waits is older than the tables will be. It must not be entered into them: where messages
+        // were lost, those that would put it right again are among them.
+        self.fetch()?;
+        while let Some(Some(_)) = self.events.next().now_or_never() {}
         let links = net.links().await?;
         let addresses = net.addresses().await?;
         self.known.replace(links, addresses);
-        // What happened before and meanwhile is older than the tables or as old: after all of it they
-        // are true again.
-        let closed = (&mut self.connection).now_or_never().is_some();
+        // What came meanwhile is as old as the tables or newer: after all of it they are true.
+        self.fetch()?;
         self.note_waiting();
         self.known.forget_changes();
-        if closed {
-            return Err(MonitorError::Closed);
-        }
         Ok(())
+    }
+
+    /// Empties the socket into the stream.
+    fn fetch(&mut self) -> Result<(), MonitorError> {
+        // Whole, however much this task has done already.
+        let connection = unconstrained(&mut self.connection);
+        match connection.now_or_never() {
+            Some(()) => Err(MonitorError::Closed),
+            None => Ok(()),
+        }
     }
 
     fn note_waiting(&mut self) {

@@ -108,6 +108,16 @@ pub enum RouteError {
         #[source]
         source: RequestError,
     },
+    /// The way to the gateway is not known.
+    #[error(
+        "cannot add the route to {to}: its gateway {via} is in no network of an interface that is up"
+    )]
+    Gateway {
+        /// The destination.
+        to: IpNet,
+        /// The gateway.
+        via: IpAddr,
+    },
     /// Another program's IPv6 route has the same destination and metric.
     #[error(
         "another program's route to {to} has the same metric: remove it, or give it a larger one"
@@ -160,12 +170,16 @@ impl Net {
     /// interface or source is replaced (IPv6) or goes behind the new one (IPv4).
     ///
     /// # Errors
-    /// [`RouteError::Add`]; [`RouteError::Taken`].
+    /// [`RouteError::Add`], [`RouteError::Gateway`], [`RouteError::Taken`].
     pub async fn add_route(&self, route: &Route) -> Result<bool, RouteError> {
         let new = |flags| self.order(RouteNetlinkMessage::NewRoute(route.message()), flags);
-        let failed = |source| {
-            let to = route.to;
-            Err(RouteError::Add { to, source })
+        let to = route.to;
+        let failed = |source: RequestError| {
+            let nowhere = source.is(Errno::ENETUNREACH) || source.is(Errno::EHOSTUNREACH);
+            Err(match route.via {
+                Some(via) if nowhere => RouteError::Gateway { to, via },
+                _ => RouteError::Add { to, source },
+            })
         };
         match new(NLM_F_CREATE | NLM_F_EXCL).await {
             Ok(()) => return Ok(true),
@@ -173,13 +187,13 @@ impl Net {
             Err(error) => return failed(error),
         }
         // Something has this destination, table and metric.
-        let flags = match route.to {
+        let flags = match to {
             // Put before what there is; refused if it is the very same, protocol included.
             IpNet::V4(_) => NLM_F_CREATE,
             IpNet::V6(_) => {
                 let there = self.routes_like(route).await?;
                 if there.iter().any(|(_, ours)| !ours) {
-                    return Err(RouteError::Taken { to: route.to });
+                    return Err(RouteError::Taken { to });
                 }
                 if there.iter().any(|(other, _)| other.leads_as(route)) {
                     return Ok(false);

@@ -188,10 +188,11 @@ impl Socket {
     /// ones: of this interface) and out of this interface whatever the routes say. Never waits.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] and `ENOBUFS`: a queue is full. [`io::ErrorKind::InvalidInput`] or
-    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): `source` is not ours (any more), or still
-    /// under duplicate detection. `ENODEV`, `ENXIO`, `ENETDOWN`, `ENETUNREACH`: the interface is gone
-    /// or down, or leads to no such destination.
+    /// [`io::ErrorKind::WouldBlock`]: this socket's queue is full. (What a full queue of the interface
+    /// drops, the kernel tells only those who ask for ICMP errors too.)
+    /// [`io::ErrorKind::InvalidInput`] or `ENETUNREACH`, by kernel and family: `source` is not ours
+    /// (any more) or still under duplicate detection. `ENODEV`, `ENXIO`, `ENETDOWN`, `ENETUNREACH`: the
+    /// interface is gone or down, or leads to no such destination.
     pub fn send(&self, source: IpAddr, destination: IpAddr, payload: &[u8]) -> io::Result<()> {
         let socket = self.socket.get_ref().as_raw_fd();
         let bytes = [IoSlice::new(payload)];
