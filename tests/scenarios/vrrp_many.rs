@@ -39,7 +39,7 @@ fn many(id: u8, index: usize) -> VirtualRouter {
     let mut router = VirtualRouter::new(&format!("VI_{id}"), id, Version::V3)
         .interval(Duration::from_millis(100))
         // Odd ones belong to lb1.
-        .priority(priority(usize::from(id % 2 == 0) == index));
+        .priority(priority(usize::from(id.is_multiple_of(2)) == index));
     if id == 1 {
         router = router.address(VIP);
     }

@@ -46,7 +46,8 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Measure the data plane against floor programs (`--json`: one document on stdout)
+    /// Measure the data plane against floor programs, or with `--failover` first what a client sees of
+    /// a failover, next to keepalived (`--json`: one document on stdout)
     #[command(disable_help_flag = true)]
     Bench {
         /// Arguments of `bench`
