@@ -12,5 +12,5 @@ mod yaml;
 pub use advert::{Advert, Adverts, is_advert};
 pub use conf::keepalived_conf;
 pub use router::{TRACKED, Version, VirtualRouter};
-pub use status::{Instance, Transition, instances};
+pub use status::{Instance, Transition, instances, unclaimed};
 pub use yaml::{sync_group, vrrp_yaml};

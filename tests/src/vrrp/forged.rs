@@ -95,16 +95,9 @@ pub fn corpus(node: &Node, peer: &Node, attacker: &Node) -> Vec<Forged> {
         &["destination"],
         to_one(v3(), node),
     );
-    add(
-        "v2 from our own address",
-        &["own", "source"],
-        v2().source(node.v4),
-    );
-    add(
-        "v3 from our own address",
-        &["own", "source"],
-        v3().source(node.v4),
-    );
+    // The kernel knows that such a packet cannot come from outside, and keeps it to itself.
+    add("v2 from our own address", KERNEL, v2().source(node.v4));
+    add("v3 from our own address", KERNEL, v3().source(node.v4));
 
     // What it says it is.
     add("version 0", VERSION, v2().version(0));
@@ -381,6 +374,8 @@ const PASSWORD: &str = "secret";
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 const VRRP: u8 = 112;
 
+/// Refused by the kernel already.
+const KERNEL: &[&str] = &[];
 const TTL: &[&str] = &["ttl"];
 const VERSION: &[&str] = &["version"];
 const VRID: &[&str] = &["vrid", "virtual_router_id"];

@@ -83,6 +83,18 @@ pub fn instances(agent: &Agent) -> Result<Vec<Instance>> {
     read(&agent.status()?)
 }
 
+/// Adverts for no virtual router of the node, by reason.
+///
+/// # Errors
+/// As [`instances`].
+pub fn unclaimed(agent: &Agent) -> Result<BTreeMap<String, u64>> {
+    let status = agent.status()?;
+    let counts = status
+        .get("vrrp_unclaimed")
+        .context("`ballast status --json` has no `vrrp_unclaimed`")?;
+    Ok(serde_json::from_value(counts.clone())?)
+}
+
 fn read(status: &Value) -> Result<Vec<Instance>> {
     let vrrp = status
         .get("vrrp")
