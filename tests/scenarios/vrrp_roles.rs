@@ -1,6 +1,6 @@
 //! Who is master, and what it holds.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use lb_tests::{
@@ -89,10 +89,15 @@ fn an_agent_that_was_stopped_for_long_listens_before_it_speaks() {
         |pair| {
             let first = pair.wait_until_at_rest()?;
             let process = pair.balancer_mut(first)?.agent.process()?;
+            let stopped = Instant::now();
             process.signal(Signal::SIGSTOP)?;
             let other = pair.net.lbs[1 - first].host.clone();
             wait_for("the other to take over", SOON, || {
                 has_address(&other, VIP.into())
+            })?;
+            // What the agent does not take for a moment's delay.
+            wait_for("a long stop", SOON, || {
+                stopped.elapsed() > Duration::from_millis(1500)
             })?;
             let adverts = Adverts::of(&pair.net.lbs[first])?;
             let process = pair.balancer_mut(first)?.agent.process()?;
