@@ -338,6 +338,8 @@ fn config(setup: &Setup, webs: &[Node], index: usize) -> Config {
         echo = echo.backend(backend);
     }
     let mut config = Config::on(&["eth0"]);
+    // Both balancers are on one machine here: what one frees when it dies must not hold up the other.
+    config.ring_memory = Some("16MiB");
     if setup.web {
         config = config.service(web);
         let mut addresses = setup.routers[index].iter().flat_map(|r| &r.addresses);
