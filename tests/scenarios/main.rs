@@ -18,3 +18,4 @@ mod vrrp_many;
 mod vrrp_notify;
 mod vrrp_restart;
 mod vrrp_roles;
+mod vrrp_track;

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{BufWriter, IoSliceMut, Write},
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     sync::{
@@ -18,14 +18,15 @@ use std::{
 
 use anyhow::{Result, anyhow};
 use nix::{
+    cmsg_space,
     errno::Errno,
     net::if_::if_nametoindex,
     sys::{
         socket::{
-            AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt,
-            socket, sockopt,
+            AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, RecvMsg, SockFlag,
+            SockProtocol, SockType, recvmsg, setsockopt, socket, sockopt,
         },
-        time::{TimeVal, TimeValLike},
+        time::{TimeSpec, TimeVal, TimeValLike},
     },
 };
 
@@ -50,7 +51,7 @@ struct Shared {
 /// One frame.
 #[derive(Clone, Debug)]
 pub struct Captured {
-    /// When it was seen.
+    /// When it was seen, by the kernel's timestamp: a busy machine reads it later.
     pub at: SystemTime,
     /// Whether the captured interface sent it (else it received it).
     pub outgoing: bool,
@@ -82,6 +83,7 @@ impl Capture {
             let poll = TimeVal::milliseconds(STOP_INTERVAL.as_millis().try_into()?);
             setsockopt(&socket, sockopt::ReceiveTimeout, &poll)?;
             setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
+            setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
             Ok((socket, if_nametoindex(device)?))
         })?;
         let shared = Arc::new(Shared {
@@ -161,9 +163,17 @@ impl Drop for Capture {
 impl Shared {
     fn receive(&self, socket: &OwnedFd, ifindex: u32) -> Result<()> {
         let mut buffer = vec![0; 64 << 10];
+        let mut control = cmsg_space!(TimeSpec);
         while !self.stop.load(Ordering::Acquire) {
-            let (length, from) = match recvfrom::<LinkAddr>(socket.as_raw_fd(), &mut buffer) {
-                Ok(received) => received,
+            let mut parts = [IoSliceMut::new(&mut buffer)];
+            let received = recvmsg::<LinkAddr>(
+                socket.as_raw_fd(),
+                &mut parts,
+                Some(&mut control),
+                MsgFlags::empty(),
+            );
+            let (length, from, at) = match received {
+                Ok(message) => (message.bytes, message.address, seen_at(&message)?),
                 Err(Errno::EAGAIN | Errno::EINTR) => continue,
                 // The interface went down, as when a test cuts a cable.
                 Err(Errno::ENETDOWN) => continue,
@@ -178,7 +188,7 @@ impl Shared {
                 continue;
             }
             let frame = Captured {
-                at: SystemTime::now(),
+                at,
                 outgoing: from.pkttype() == libc::PACKET_OUTGOING,
                 bytes: buffer[..length].to_vec(),
             };
@@ -189,6 +199,14 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+fn seen_at(message: &RecvMsg<'_, '_, LinkAddr>) -> Result<SystemTime> {
+    let stamp = message.cmsgs()?.find_map(|part| match part {
+        ControlMessageOwned::ScmTimestampns(at) => Some(UNIX_EPOCH + Duration::from(at)),
+        _ => None,
+    });
+    Ok(stamp.unwrap_or_else(SystemTime::now))
 }
 
 /// The classic file format, microseconds, little endian, link type Ethernet.

@@ -14,7 +14,7 @@ use crate::{
     lab::Lab,
     process::{Process, command},
     site::real_server,
-    topology::{Node, VIP, VrrpPair, vrrp_pair},
+    topology::{Node, VIP, VIP6, VrrpPair, vrrp_pair},
     vrrp::{TRACKED, VirtualRouter, keepalived_conf, vrrp_yaml},
     web::Web,
 };
@@ -53,7 +53,7 @@ pub struct Setup {
     pub yaml: String,
     /// The real servers.
     pub forwarding: Vec<Forwarding>,
-    /// Whether they run nginx, too, for services `web` (80/tcp).
+    /// Whether they run nginx, too, for services `web` and, with a router for it, `web6` (80/tcp).
     pub web: bool,
     /// Whether keepalived logs.
     pub keepalived_logs: bool,
@@ -328,16 +328,24 @@ fn prepare(setup: &Setup, net: &VrrpPair, index: usize) -> Result<Balancer> {
 
 fn config(setup: &Setup, webs: &[Node], index: usize) -> Config {
     let mut web = Service::new("web", VIP, 80);
+    let mut web6 = Service::new("web6", VIP6, 80);
     let mut echo = Service::new("echo", VIP, ECHO_PORT);
     echo.protocol = "udp";
     for (node, forwarding) in webs.iter().zip(&setup.forwarding) {
         let backend = Backend::new(node.host.name(), node.v4, *forwarding);
         web = web.backend(backend.clone());
+        web6 = web6.backend(Backend::new(node.host.name(), node.v6, *forwarding));
         echo = echo.backend(backend);
     }
     let mut config = Config::on(&["eth0"]);
+    // Both balancers are on one machine here: what one frees when it dies must not hold up the other.
+    config.ring_memory = Some("16MiB");
     if setup.web {
         config = config.service(web);
+        let mut addresses = setup.routers[index].iter().flat_map(|r| &r.addresses);
+        if addresses.any(|address| address.addr() == VIP6) {
+            config = config.service(web6);
+        }
     }
     config = config.service(echo);
     if setup.stacks[index] == Stack::Ballast {

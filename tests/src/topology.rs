@@ -231,6 +231,20 @@ impl Port {
             .map(drop)
     }
 
+    /// Keeps frames between isolated ports from each other; all others hear and reach both. A partition
+    /// in which nobody loses the carrier.
+    ///
+    /// # Errors
+    /// When the switch refuses.
+    pub fn isolate(&self, isolated: bool) -> Result<()> {
+        let state = if isolated { "on" } else { "off" };
+        let set = format!(
+            "ip link set {} type bridge_slave isolated {state}",
+            self.name
+        );
+        self.switch.sh(&set).map(drop)
+    }
+
     /// Plugs the cable in again.
     ///
     /// # Errors

@@ -54,7 +54,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", default_value_t = 5)]
         seconds: u32,
     },
-    /// Measure the data plane against floor programs (`--json`: one document on stdout)
+    /// Measure the data plane against floor programs, or with `--failover` first what a client sees of
+    /// a failover, next to keepalived (`--json`: one document on stdout)
     #[command(disable_help_flag = true)]
     Bench {
         /// Arguments of `bench`

@@ -106,7 +106,8 @@ impl Probes {
     pub fn stop(mut self) -> Result<Trace> {
         self.shared.stop_sending.store(true, Ordering::Release);
         // The last ones are on their way; without an answer they are lost, however long we wait.
-        let all = || self.answered() as usize >= lock(&self.shared.sent).len();
+        let all =
+            || usize::try_from(self.answered()).is_ok_and(|n| n >= lock(&self.shared.sent).len());
         wait_for("the last answers", LATE, all).ok();
         self.shared.stop.store(true, Ordering::Release);
         for thread in self.threads.drain(..) {

@@ -16,6 +16,7 @@ pub fn keepalived_conf(node: &str, routers: &[VirtualRouter]) -> String {
     script_user root
     enable_script_security
     vrrp_rt_priority 50
+    vrrp_rlimit_rttime 1000000
 }}
 "
     );

@@ -96,8 +96,16 @@ pub fn corpus(node: &Node, peer: &Node, attacker: &Node) -> Vec<Forged> {
         to_one(v3(), node),
     );
     // The kernel knows that such a packet cannot come from outside, and keeps it to itself.
-    add("v2 from our own address", KERNEL, v2().source(node.v4));
-    add("v3 from our own address", KERNEL, v3().source(node.v4));
+    add(
+        "v2 from our own address",
+        KERNEL,
+        only_to(v2().source(node.v4), node),
+    );
+    add(
+        "v3 from our own address",
+        KERNEL,
+        only_to(v3().source(node.v4), node),
+    );
 
     // What it says it is.
     add("version 0", VERSION, v2().version(0));
@@ -338,6 +346,12 @@ impl Forge {
         };
         frame.ttl(self.ttl).protocol(VRRP).payload(bytes).build()
     }
+}
+
+/// The frame is for one node alone: to the other this would be the peer's word, and a good one.
+fn only_to(mut forge: Forge, node: &Node) -> Forge {
+    forge.to_mac = node.port.mac();
+    forge
 }
 
 fn to_one(mut forge: Forge, node: &Node) -> Forge {
