@@ -183,6 +183,14 @@ fn run(
     ends: Ends,
     ready: oneshot::Sender<Result<(), String>>,
 ) -> Result<(), String> {
+    // Before this thread is raised: the one that talks to the kernel is to stay ordinary.
+    let net = match Net::open_apart() {
+        Ok(net) => net,
+        Err(error) => {
+            drop(ready.send(Err(chain(&error))));
+            return Ok(());
+        }
+    };
     let refused = realtime::raise().err();
     if let Some(reason) = &refused {
         tracing::warn!(%reason, "adverts may be late on a busy machine");
@@ -199,7 +207,7 @@ fn run(
         }
     };
     runtime.block_on(async {
-        let engine = match begin(records, ends, refused).await {
+        let engine = match begin(net, records, ends, refused).await {
             Ok(engine) => engine,
             Err(error) => {
                 drop(ready.send(Err(error)));
@@ -211,13 +219,12 @@ fn run(
     })
 }
 
-async fn begin(records: Records, ends: Ends, refused: Option<String>) -> Result<Engine, String> {
-    let (net, connection) = Net::open().map_err(|error| chain(&error))?;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it ends with the runtime of this thread, which runs nothing else"
-    )]
-    tokio::spawn(connection);
+async fn begin(
+    net: Net,
+    records: Records,
+    ends: Ends,
+    refused: Option<String>,
+) -> Result<Engine, String> {
     let mut monitor = Monitor::open().map_err(|error| chain(&error))?;
     monitor.start(&net).await.map_err(|error| chain(&error))?;
     Ok(Engine::new(net, monitor, records, ends, refused))
