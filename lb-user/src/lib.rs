@@ -12,6 +12,8 @@ pub mod net;
 
 pub mod vrrp;
 
+pub mod health;
+
 pub mod dataplane;
 
 pub mod observe;
