@@ -13,3 +13,23 @@ pub mod target;
 pub mod probe;
 
 pub mod fsm;
+
+pub mod pool;
+
+pub mod task;
+
+pub mod guard;
+
+pub mod service;
+
+pub mod services;
+
+pub use self::{
+    fsm::Health,
+    pool::{Load, Report, Verdict},
+    probe::{Network, Outcome},
+    services::Services,
+    target::{Subject, targets},
+    task::{Changes, Checks, Driver, driver},
+    text::Text,
+};

@@ -244,7 +244,13 @@ impl Maker {
         }
     }
 
-    fn http(&mut self, service: &Service, at: SocketAddr, http: &HttpProbe, verify: Option<bool>) -> Http {
+    fn http(
+        &mut self,
+        service: &Service,
+        at: SocketAddr,
+        http: &HttpProbe,
+        verify: Option<bool>,
+    ) -> Http {
         let default_port = if verify.is_some() { 443 } else { 80 };
         let host = http
             .host

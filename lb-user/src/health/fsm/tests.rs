@@ -246,7 +246,11 @@ fn a_held_backend_that_fails_is_down_at_once() {
         run.fall();
         run.step(good());
     }
-    assert!(run.machine.held_until().is_some_and(|until| until > run.now));
+    assert!(
+        run.machine
+            .held_until()
+            .is_some_and(|until| until > run.now)
+    );
     let (_, change) = run.step(bad());
     assert_eq!(change.map(|c| c.to), Some(Health::Down));
 }

@@ -36,7 +36,10 @@ impl Failure {
     pub(super) fn ours(what: &str, error: &io::Error) -> Self {
         match errno_in(error) {
             Some(errno) => Self::Ours(Text::new(format_args!("{what}: {}", name(errno)))),
-            None => Self::Ours(Text::new(format_args!("{what}: {}", Text::from_error(error)))),
+            None => Self::Ours(Text::new(format_args!(
+                "{what}: {}",
+                Text::from_error(error)
+            ))),
         }
     }
 

@@ -98,8 +98,7 @@ fn answers(framing: Framing, request: &[u8], received: &[u8]) -> bool {
         Framing::V6 => ECHO_REPLY_V6,
     };
     // The identifier is the kernel's on some sockets; the token says more anyway.
-    message.first() == Some(&wanted)
-        && message.get(6..) == request.get(6..)
+    message.first() == Some(&wanted) && message.get(6..) == request.get(6..)
 }
 
 fn checksum(message: &[u8]) -> u16 {
@@ -107,7 +106,7 @@ fn checksum(message: &[u8]) -> u16 {
         .chunks(2)
         .map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low)))
         .sum();
-    csum::fold(sum)
+    !csum::fold(sum)
 }
 
 fn fresh_number() -> u16 {

@@ -78,7 +78,10 @@ fn without_a_host_the_services_address_is_asked_for() {
     assert!(by_address.tls.as_ref().unwrap().verify);
     assert_eq!(find("192.0.2.1:8080").tls, None);
     let named = find("www.example.com:8443").tls.as_ref().unwrap();
-    assert_eq!((named.name.as_str(), named.verify), ("www.example.com", false));
+    assert_eq!(
+        (named.name.as_str(), named.verify),
+        ("www.example.com", false)
+    );
 }
 
 #[test]
@@ -115,7 +118,10 @@ fn checks_that_start_together_spread_evenly() {
         bins[usize::try_from(bin).unwrap()] += 1;
     }
     // 100 each on average; five standard deviations.
-    assert!(bins.iter().all(|count| (50..150).contains(count)), "{bins:?}");
+    assert!(
+        bins.iter().all(|count| (50..150).contains(count)),
+        "{bins:?}"
+    );
     let once: BTreeSet<u64> = (0..10).map(share).collect();
     assert_eq!(once, (0..10).map(share).collect(), "the same every time");
 }

@@ -34,7 +34,11 @@ fn an_alias_that_leads_nowhere_is_bad() {
     let query = asked();
     let mut message = answer(&query);
     let alias = RData::CNAME(rdata::CNAME(Name::from_ascii("a.example").unwrap()));
-    message.add_answer(Record::from_rdata(query.queries[0].name().clone(), 60, alias));
+    message.add_answer(Record::from_rdata(
+        query.queries[0].name().clone(),
+        60,
+        alias,
+    ));
     assert_eq!(
         judge(&message, &query),
         Err(Failure::theirs("the answer has no such record"))

@@ -7,10 +7,7 @@ use std::{
 
 /// Runs `conversation`, and `connection` as long as there is one: no task of its own that could outlive the attempt. What went wrong
 /// with the connection, the conversation hears.
-pub(super) async fn drive<T>(
-    connection: impl Future,
-    conversation: impl Future<Output = T>,
-) -> T {
+pub(super) async fn drive<T>(connection: impl Future, conversation: impl Future<Output = T>) -> T {
     let mut connection = pin!(connection);
     let mut conversation = pin!(conversation);
     let mut open = true;

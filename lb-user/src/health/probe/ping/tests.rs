@@ -10,7 +10,10 @@ fn reply_to(request: &[u8], kind: u8) -> Vec<u8> {
 fn only_the_reply_to_our_own_request_counts() {
     let sent = request(Framing::V4, 7, 0x0102_0304_0506_0708);
     assert!(answers(Framing::V4, &sent, &reply_to(&sent, ECHO_REPLY)));
-    assert!(!answers(Framing::V4, &sent, &sent), "an echo of the request");
+    assert!(
+        !answers(Framing::V4, &sent, &sent),
+        "an echo of the request"
+    );
     let other = request(Framing::V4, 7, 0x0102_0304_0506_0709);
     assert!(!answers(Framing::V4, &sent, &reply_to(&other, ECHO_REPLY)));
     let mut longer = reply_to(&sent, ECHO_REPLY);
