@@ -138,7 +138,7 @@ impl Machine {
     #[must_use]
     pub fn new(timing: Timing, share: u64, now: Instant) -> Self {
         let shift = |range: Duration| {
-            let nanos = range.as_nanos().min(u128::from(u64::MAX)) * u128::from(share) >> 64;
+            let nanos = (range.as_nanos().min(u128::from(u64::MAX)) * u128::from(share)) >> 64;
             Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
         };
         Self {

@@ -114,7 +114,7 @@ fn checks_that_start_together_spread_evenly() {
     };
     let mut bins = [0u32; 100];
     for number in 0..10_000 {
-        let bin = u128::from(share(number)) * 100 >> 64;
+        let bin = (u128::from(share(number)) * 100) >> 64;
         bins[usize::try_from(bin).unwrap()] += 1;
     }
     // 100 each on average; five standard deviations.
