@@ -9,10 +9,16 @@
 //! Sockets belong to the network namespace of the thread that opens them.
 
 pub mod address;
+pub mod announce;
+pub(crate) mod async_socket;
 pub mod error;
+pub mod fold;
 pub mod link;
+pub mod monitor;
 pub mod neighbour;
+mod news;
 pub mod nexthop;
+mod packet_socket;
 mod probe;
 pub mod route;
 pub mod watch;
@@ -27,6 +33,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::RouteNetlinkMessage;
 
+pub(crate) use self::error::chain;
 pub use self::{
     error::{OpenError, RequestError},
     link::Link,

@@ -4,9 +4,17 @@
 mod badinput;
 mod counters;
 mod explain;
+mod failover;
 mod forwarding;
+mod interop_keepalived;
 mod neighbour;
 mod reload;
 mod restart;
 mod scale;
 mod support;
+mod vrrp_calm;
+mod vrrp_forged;
+mod vrrp_many;
+mod vrrp_notify;
+mod vrrp_restart;
+mod vrrp_roles;

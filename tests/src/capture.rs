@@ -39,9 +39,11 @@ pub struct Capture {
     file: PathBuf,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     stop: AtomicBool,
+    /// What to keep of what is heard.
+    wanted: fn(&[u8]) -> bool,
     frames: Mutex<Vec<Captured>>,
 }
 
@@ -62,6 +64,14 @@ impl Capture {
     /// # Errors
     /// When there is no such device.
     pub fn start(host: &Host, device: &str) -> Result<Self> {
+        Self::start_for(host, device, |_| true)
+    }
+
+    /// The same, keeping only frames of which `wanted` says so.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn start_for(host: &Host, device: &str, wanted: fn(&[u8]) -> bool) -> Result<Self> {
         let (socket, ifindex) = host.run(|| {
             let socket = socket(
                 AddressFamily::Packet,
@@ -74,7 +84,11 @@ impl Capture {
             setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
             Ok((socket, if_nametoindex(device)?))
         })?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            stop: AtomicBool::new(false),
+            wanted,
+            frames: Mutex::default(),
+        });
         let receiver = Arc::clone(&shared);
         // The socket belongs to the host's network wherever it is read.
         let thread = std::thread::spawn(move || receiver.receive(&socket, ifindex));
@@ -94,6 +108,16 @@ impl Capture {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// How many were seen so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.shared
+            .frames
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
     /// What was seen so far, read, with whether the captured interface sent it.
@@ -150,6 +174,9 @@ impl Shared {
             else {
                 continue;
             };
+            if !(self.wanted)(&buffer[..length]) {
+                continue;
+            }
             let frame = Captured {
                 at: SystemTime::now(),
                 outgoing: from.pkttype() == libc::PACKET_OUTGOING,

@@ -25,24 +25,6 @@ type Line = (&'static str, Severity, &'static str, Rule);
 
 const TABLE: &[Line] = &[
     (
-        "vrrp_instances",
-        Severity::Error,
-        "VRRP does not run yet",
-        Rule::Section(|c| !c.vrrp_instances.is_empty()),
-    ),
-    (
-        "vrrp_sync_groups",
-        Severity::Error,
-        "VRRP does not run yet",
-        Rule::Section(|c| !c.vrrp_sync_groups.is_empty()),
-    ),
-    (
-        "scripts",
-        Severity::Error,
-        "tracking scripts do not run yet",
-        Rule::Section(|c| !c.scripts.is_empty()),
-    ),
-    (
         "datapath.engine",
         Severity::Error,
         "IPVS cannot be used yet, use `auto` or `xdp`",

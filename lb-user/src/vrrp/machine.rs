@@ -193,6 +193,7 @@ pub struct Machine {
     faulty: bool,
     announce: u64,
     announced_at: Option<Instant>,
+    advertised_at: Option<Instant>,
 }
 
 /// The master a backup listens to.
@@ -224,6 +225,7 @@ impl Machine {
             faulty: false,
             announce: 0,
             announced_at: None,
+            advertised_at: None,
         }
     }
 
@@ -243,6 +245,12 @@ impl Machine {
     #[must_use]
     pub fn heard(&self) -> Option<Heard> {
         self.master
+    }
+
+    /// When it last spoke.
+    #[must_use]
+    pub fn last_advert(&self) -> Option<Instant> {
+        self.advertised_at
     }
 
     /// As it is configured.
@@ -589,6 +597,7 @@ impl Machine {
 
     fn advertise(&mut self, now: Instant, due: Instant) {
         self.send(self.config.priority);
+        self.advertised_at = Some(now);
         // From the deadline, not from now: small delays do not add up.
         let next = due + self.config.interval;
         let next = if next > now {

@@ -22,6 +22,16 @@ pub enum ChecksumForm {
 }
 
 impl ChecksumForm {
+    /// A short name for a counter; never changes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MessageOnly => "message_only",
+            Self::PseudoHeader => "pseudo_header",
+            Self::MulticastPseudoHeader => "multicast_pseudo_header",
+        }
+    }
+
     /// The checksum that completes `message`, whose own checksum field is zero; host order.
     pub(super) fn checksum(self, message: &[u8], envelope: Envelope) -> u16 {
         !fold(sum(message) + self.pseudo_header(message.len(), envelope))
