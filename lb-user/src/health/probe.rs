@@ -6,10 +6,7 @@
 use std::{
     fmt,
     future::Future,
-    net::SocketAddr,
-    pin::Pin,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -19,7 +16,6 @@ use super::{
     target::{Target, What},
     text::Text,
 };
-use crate::config::model::ScriptProbe;
 
 mod blame;
 mod failure;
@@ -37,6 +33,11 @@ mod udp;
 mod dns;
 
 mod ping;
+
+mod script;
+
+#[cfg(test)]
+mod tests;
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,32 +86,28 @@ pub trait Prober: Send + Sync + 'static {
     ) -> impl Future<Output = Outcome> + Send + 'static;
 }
 
-/// Runs the programs of script checks.
-pub trait RunScript: Send + Sync + 'static {
-    /// Runs it for the backend `at`, for at most `timeout`. What kept it from running is [`Outcome::Inconclusive`]. Dropping the future
-    /// kills it.
-    fn run(
-        &self,
-        script: &ScriptProbe,
-        at: SocketAddr,
-        timeout: Duration,
-    ) -> Pin<Box<dyn Future<Output = Outcome> + Send>>;
-}
-
 /// Makes attempts over the network.
 #[derive(Clone)]
 pub struct Network {
     tls: Arc<RwLock<tls::Clients>>,
-    scripts: Option<Arc<dyn RunScript>>,
 }
 
 impl Network {
-    /// Reads the host's root certificates. Without `scripts`, script checks are inconclusive.
+    /// Reads the host's root certificates, which blocks on files.
     #[must_use]
-    pub fn new(scripts: Option<Arc<dyn RunScript>>) -> Self {
+    pub fn new() -> Self {
+        Self::of(tls::Clients::load())
+    }
+
+    /// Trusts only these roots, in DER, in place of the host's.
+    #[must_use]
+    pub fn with_roots(roots: Vec<Vec<u8>>) -> Self {
+        Self::of(tls::Clients::with_roots(roots))
+    }
+
+    fn of(clients: tls::Clients) -> Self {
         Self {
-            tls: Arc::new(RwLock::new(tls::Clients::load())),
-            scripts,
+            tls: Arc::new(RwLock::new(clients)),
         }
     }
 
@@ -120,13 +117,15 @@ impl Network {
         *self.tls.write().unwrap_or_else(PoisonError::into_inner) = clients;
     }
 
-    /// Trusts only these roots, in DER, in place of the host's.
-    #[must_use]
-    pub fn with_roots(roots: Vec<Vec<u8>>) -> Self {
-        Self {
-            tls: Arc::new(RwLock::new(tls::Clients::with_roots(roots))),
-            scripts: None,
-        }
+    fn clients(&self) -> tls::Clients {
+        let clients = self.tls.read();
+        clients.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -141,27 +140,14 @@ impl Prober for Network {
             let result = match &target.what {
                 What::Tcp => tcp::attempt(&target, deadline).await,
                 What::Http(http) => {
-                    let clients = network
-                        .tls
-                        .read()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .clone();
-                    http::attempt(&target, http, &clients, deadline).await
+                    http::attempt(&target, http, &network.clients(), deadline).await
                 }
                 What::Dns(question) => dns::attempt(&target, question, deadline).await,
                 What::Udp { payload, reply } => {
                     udp::attempt(&target, &payload.0, reply.as_ref(), deadline).await
                 }
                 What::Ping => ping::attempt(&target, deadline).await,
-                What::Script(script) => {
-                    return match &network.scripts {
-                        Some(scripts) => {
-                            let timeout = deadline.saturating_duration_since(Instant::now());
-                            scripts.run(script, target.at, timeout).await
-                        }
-                        None => Outcome::Inconclusive(Text::new("nobody runs scripts here")),
-                    };
-                }
+                What::Script(script) => script::attempt(script, deadline).await,
             };
             match result {
                 Ok(text) => Outcome::Good(text),

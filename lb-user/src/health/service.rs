@@ -13,22 +13,27 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use self::standing::Input;
-pub use self::standing::{Mode, Override, Standing, Why};
+pub use self::{
+    quorum::QuorumState,
+    standing::{Mode, Override, Standing, Why},
+};
+use self::{rules::Rules, standing::Input};
 use super::{
-    fsm::{Health, Timing},
+    fsm::Health,
     guard::{self, Guard, Link},
     pool::Verdict,
     text::Text,
 };
 use crate::{
-    config::model::{BackendKey, OnFailure, Service},
+    config::model::{BackendKey, Service},
     types::Weight,
 };
 
+mod quorum;
+mod rules;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -46,17 +51,6 @@ pub struct Member {
     pub verdict: Option<Verdict>,
     /// What the operator said.
     pub asked: Override,
-}
-
-/// Whether enough weight serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QuorumState {
-    /// Whether it does.
-    pub up: bool,
-    /// Since when.
-    pub since: Instant,
-    /// The weight that serves, or would but for the fallback.
-    pub weight: u64,
 }
 
 /// Something happened that logs, alerts or commands want to know.
@@ -113,43 +107,6 @@ pub struct ServiceHealth {
     /// Held back, but needed.
     released: BTreeSet<BackendKey>,
     events: VecDeque<Event>,
-}
-
-/// What of the configuration counts here.
-#[derive(Clone, Debug)]
-struct Rules {
-    up: u64,
-    hysteresis: u64,
-    has_fallback: bool,
-    on_failure: OnFailure,
-    /// Configured weights, in the order of the file.
-    weights: Vec<(BackendKey, Weight)>,
-    /// The longest a backend takes from its death to the verdict.
-    window: Duration,
-}
-
-impl Rules {
-    fn of(service: &Service) -> Self {
-        let checks = service
-            .backends
-            .iter()
-            .filter_map(|b| b.health_check.check());
-        Self {
-            up: u64::from(service.quorum.up),
-            hysteresis: u64::from(service.quorum.hysteresis),
-            has_fallback: service.fallback.is_some(),
-            on_failure: service.on_failure,
-            weights: service
-                .backends
-                .iter()
-                .map(|b| (b.key(), b.weight))
-                .collect(),
-            window: checks
-                .map(|check| Timing::from(check).detection())
-                .max()
-                .unwrap_or_default(),
-        }
-    }
 }
 
 impl ServiceHealth {
@@ -374,7 +331,7 @@ impl ServiceHealth {
         if !self.released.is_empty() {
             *standings = self.standings(&self.released.clone());
         }
-        if self.serving(standings) < self.rules.up {
+        if self.serving(standings) < self.rules.quorum.up {
             self.released = held;
             *standings = self.standings(&self.released.clone());
         }
@@ -390,23 +347,12 @@ impl ServiceHealth {
     }
 
     fn decide_quorum(&mut self, now: Instant, weight: u64) {
-        let Rules { up, hysteresis, .. } = self.rules;
-        let was_up = self.quorum.map(|quorum| quorum.up);
-        let is_up = match was_up {
-            Some(true) => weight > 0 && weight >= up.saturating_sub(hysteresis),
-            Some(false) | None => weight >= up + hysteresis,
-        };
-        let since = match self.quorum {
-            Some(quorum) if quorum.up == is_up => quorum.since,
-            _ => now,
-        };
-        self.quorum = Some(QuorumState {
-            up: is_up,
-            since,
-            weight,
-        });
-        if was_up != Some(is_up) {
-            self.events.push_back(Event::Quorum { up: is_up, weight });
+        let before = self.quorum;
+        let after = self.rules.quorum.decide(now, before, weight);
+        self.quorum = Some(after);
+        if before.map(|quorum| quorum.up) != Some(after.up) {
+            let up = after.up;
+            self.events.push_back(Event::Quorum { up, weight });
         }
     }
 

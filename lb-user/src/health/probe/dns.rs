@@ -52,10 +52,12 @@ pub(super) async fn attempt(
 }
 
 fn query(question: &DnsQuestion) -> Result<Message, Failure> {
-    let name = Name::from_utf8(&question.name).map_err(|error| {
+    let mut name = Name::from_utf8(&question.name).map_err(|error| {
         let text = format!("{} is no domain name: {error}", question.name);
         Failure::Ours(Text::new(text))
     })?;
+    // As it comes back.
+    name.set_fqdn(true);
     let mut query = Message::query();
     query.metadata.recursion_desired = true;
     query.add_query(Query::query(name, record_type(question.record)));

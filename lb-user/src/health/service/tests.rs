@@ -1,7 +1,7 @@
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, time::Duration};
 
 use super::*;
-use crate::config;
+use crate::{config, config::model::OnFailure, types::Weight};
 
 /// The first service of a file with these keys, and backends 10.0.0.1, .2, … of these weights.
 fn service(keys: &str, weights: &[u16]) -> Service {
