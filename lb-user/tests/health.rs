@@ -12,5 +12,11 @@ mod evil;
 #[path = "health/network.rs"]
 mod network;
 
+#[path = "health/limits.rs"]
+mod limits;
+
+#[path = "health/driver.rs"]
+mod driver;
+
 #[path = "health/scale.rs"]
 mod scale;

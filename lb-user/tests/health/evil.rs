@@ -20,8 +20,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    namespace::{Namespace, can_make_namespaces},
-    support::{Server, attempt, hear, http, https, inside, page, target},
+    namespace::Namespace,
+    support::{Server, alone, attempt, hear, http, https, inside, page, target},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -567,9 +567,13 @@ fn peak() -> u64 {
 
 #[test]
 fn every_evil_server_is_cut_off_in_time_with_a_printable_reason() {
-    if !can_make_namespaces() {
-        return;
-    }
+    alone(
+        "evil::every_evil_server_is_cut_off_in_time_with_a_printable_reason",
+        all,
+    );
+}
+
+fn all() {
     inside(&Namespace::new(), async {
         let (encrypted, roots) = encrypted();
         let network = Network::with_roots(roots);

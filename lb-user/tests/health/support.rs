@@ -1,8 +1,10 @@
 //! Attempts and servers inside of a namespace.
 
 use std::{
+    env,
     future::Future,
     net::{IpAddr, SocketAddr},
+    process::Command,
     sync::Arc,
     time::Duration,
 };
@@ -20,7 +22,31 @@ use tokio::{
     time::Instant,
 };
 
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, can_make_namespaces};
+
+/// Runs a test in a process of its own: for what counts or limits a whole process. `name` is the test's.
+pub(crate) fn alone(name: &str, test: impl FnOnce()) {
+    const CHILD: &str = "BALLAST_TEST_ALONE";
+    if !can_make_namespaces() {
+        return;
+    }
+    if env::var_os(CHILD).is_some() {
+        return test();
+    }
+    let program = env::current_exe().expect("we run");
+    let output = Command::new(program)
+        .args(["--exact", name, "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .expect("it can be run again");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    eprintln!("{errors}");
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}
 
 /// Runs a test on a runtime whose threads are all in the namespace.
 pub(crate) fn inside<T: Send>(namespace: &Namespace, test: impl Future<Output = T> + Send) -> T {

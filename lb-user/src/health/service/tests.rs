@@ -1,5 +1,7 @@
 use std::{num::NonZeroU16, time::Duration};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{config, config::model::OnFailure, types::Weight};
 
@@ -340,4 +342,70 @@ fn when_our_own_link_changed_a_mass_death_is_not_believed_for_a_while() {
     assert!(run.events().contains(&Event::Kept { backends: 0 }));
     assert_eq!(run.standings(), [Out(Why::Down); 3]);
     assert!(!run.health.quorum().up);
+}
+
+proptest! {
+    /// Whatever is said in whatever order.
+    #[test]
+    fn what_stands_follows_from_what_was_said(
+        up in 1u32..6,
+        hysteresis in 0u32..3,
+        fallback: bool,
+        zero: bool,
+        steps in prop::collection::vec((1u8..=4, 0u8..3, 0u8..3, prop::option::of(0u16..4)), 1..60),
+    ) {
+        let hysteresis = hysteresis.min(up - 1);
+        let on_failure = if zero { "weight_zero" } else { "remove" };
+        let other = if fallback { "\n    fallback: { address: 10.0.0.9, port: 80 }" } else { "" };
+        let keys = format!("quorum: {{ up: {up}, hysteresis: {hysteresis} }}\n    on_failure: {on_failure}{other}");
+        let mut run = Run::new(&keys, &[1, 2, 1, 3]);
+        let mut was_up = run.health.quorum().up;
+        for (number, health, mode, weight) in steps {
+            let mode = [Mode::Enabled, Mode::Drain, Mode::Disabled][usize::from(mode)];
+            run.tell(number, [Up, Held, Down][usize::from(health)]);
+            check(&run, was_up, fallback);
+            was_up = run.health.quorum().up;
+            run.ask(number, mode, weight);
+            check(&run, was_up, fallback);
+            was_up = run.health.quorum().up;
+        }
+    }
+}
+
+/// What holds after every step.
+fn check(run: &Run, was_up: bool, has_fallback: bool) {
+    let (quorum, up, hysteresis) = (
+        run.health.quorum(),
+        u64::from(run.config.quorum.up),
+        u64::from(run.config.quorum.hysteresis),
+    );
+    let enough = if was_up {
+        up - hysteresis
+    } else {
+        up + hysteresis
+    };
+    assert_eq!(quorum.up, quorum.weight >= enough.max(1));
+    assert_eq!(run.health.fallback_serves(), has_fallback && !quorum.up);
+    let able = |standing: Standing| matches!(standing, Serving | Lingering(Why::Standby));
+    let members = run.health.members();
+    let weight: u64 = members
+        .iter()
+        .filter(|m| able(m.standing))
+        .map(|m| u64::from(m.weight.get()))
+        .sum();
+    assert_eq!(quorum.weight, weight);
+    for member in members {
+        let health = member.verdict.as_ref().map_or(Up, |v| v.health);
+        if run.health.fallback_serves() {
+            assert_ne!(member.standing, Serving, "the fallback serves alone");
+        }
+        if member.asked.mode != Mode::Enabled || health == Down {
+            assert!(!able(member.standing), "{member:?}");
+        } else if health == Up && member.weight != Weight::ZERO {
+            assert!(able(member.standing), "{member:?}");
+        }
+        if member.standing.why() == Some(Why::Held) {
+            assert!(quorum.weight >= up, "nobody is held back who is needed");
+        }
+    }
 }
