@@ -33,8 +33,10 @@ mod status;
 mod supervise;
 mod trace;
 mod trackers;
+mod withdraw;
 
 pub use permission::NotPermitted;
+pub use withdraw::{Withdrawn, withdraw};
 
 use desired::Desired;
 use routers::{Event, Routers};
@@ -97,6 +99,11 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
         }
         let mut desired =
             Desired::start(config_path, loaded.config, options, targets, view, &routers).await?;
+        if config.vrrp_instances.is_empty() {
+            withdraw()
+                .await
+                .context("cannot remove what VRRP left behind")?;
+        }
         // Announced only now: whoever follows the announcement is forwarded.
         routers.apply(&config).await?;
         let served = serve(&mut desired, &mut routers, requests, &mut tasks).await;

@@ -9,6 +9,7 @@ mod check;
 mod exit;
 mod remote;
 mod run;
+mod withdraw;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub fn main() -> ExitCode {
     let result = match &args.command {
         Command::Run(options) => run::run(&args, options),
         Command::Check(options) => check::check(&args, options),
+        Command::Withdraw => withdraw::withdraw(&args),
         Command::Reload | Command::Status | Command::Explain(_) | Command::Backend(_) => {
             remote::command(&args)
         }

@@ -46,6 +46,14 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Feed the parsers of untrusted input with what libFuzzer makes up
+    Fuzz {
+        /// One of the targets in `tests/fuzz`; without it, all
+        target: Option<String>,
+        /// For how long to run each
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        seconds: u32,
+    },
     /// Measure the data plane against floor programs (`--json`: one document on stdout)
     #[command(disable_help_flag = true)]
     Bench {

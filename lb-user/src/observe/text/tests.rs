@@ -128,6 +128,13 @@ config      /etc/ballast/ballast.yaml
 datapath    XDP generic on eth0 (the driver has no native XDP)
 ring memory 292 KiB of 256 MiB
 
+vrrp        FloatIP01  eth0  vrid 1    BACKUP  priority 80 (configured 100), master 10.9.0.2 (priority 110), advert 312 ms ago, 2 transitions, 10.9.0.2 has the higher priority 110
+              script chk_haproxy failed: -20
+              PROBLEM the peer has other virtual addresses: 172.16.0.126 there, 172.16.0.125 here
+              adverts ignored: checksum 3
+              master to backup at 1970-01-01T00:00:01Z: 10.9.0.2 has the higher priority 110
+            group VG1: BACKUP (FloatIP01)
+
 web  172.16.0.125:80/tcp  maglev  ring 1009  25 packets/s, 2400 packets, 193 KiB, 80 new flows
   BACKEND  ADDRESS       FORWARDING      WEIGHT          SLOTS  STATE       PACKETS/S  PACKETS  NEW FLOWS
   web1     10.0.0.11:80  direct_routing       1  1009 (100.0%)  up                 12     1200         40
