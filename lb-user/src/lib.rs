@@ -18,6 +18,8 @@ pub mod notify;
 
 pub mod vrrp;
 
+pub mod health;
+
 pub mod dataplane;
 
 pub mod observe;

@@ -61,7 +61,7 @@ pub struct Config {
 }
 
 /// A program with its arguments, run without a shell. The first word is an absolute path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Command {
     program: PathBuf,
     args: Vec<String>,

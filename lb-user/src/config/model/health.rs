@@ -86,7 +86,7 @@ pub struct HttpProbe {
 }
 
 /// One request of an HTTP check and what its answer must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HttpPath {
     /// Begins with `/`.
     pub path: String,
@@ -121,11 +121,11 @@ pub struct UdpProbe {
 }
 
 /// The bytes of a datagram, written as text or as `0x…`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Payload(pub Vec<u8>);
 
 /// A program that checks a backend.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ScriptProbe {
     /// What is run.
     pub command: Command,
