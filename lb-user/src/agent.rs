@@ -19,6 +19,7 @@ use crate::{
     vrrp::task::HandOver,
 };
 
+mod checks;
 mod desired;
 mod explain;
 mod foreign;
@@ -38,6 +39,7 @@ mod withdraw;
 pub use permission::NotPermitted;
 pub use withdraw::{Withdrawn, withdraw};
 
+use checks::HealthChecks;
 use desired::Desired;
 use routers::{Event, Routers};
 use supervise::Tasks;
@@ -104,9 +106,18 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
                 .await
                 .context("cannot remove what VRRP left behind")?;
         }
+        let mut checks = HealthChecks::start(&mut tasks, cancel.clone(), &config).await?;
         // Announced only now: whoever follows the announcement is forwarded.
         routers.apply(&config).await?;
-        let served = serve(&mut desired, &mut routers, requests, &mut tasks).await;
+        routers.observe(checks.quorums(&config));
+        let served = serve(
+            &mut desired,
+            &mut routers,
+            &mut checks,
+            requests,
+            &mut tasks,
+        )
+        .await;
         Ok::<_, anyhow::Error>((desired, served))
     }
     .await;
@@ -132,6 +143,7 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
 async fn serve(
     desired: &mut Desired,
     routers: &mut Routers,
+    checks: &mut HealthChecks,
     mut requests: mpsc::Receiver<control::server::Pending>,
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
@@ -147,13 +159,18 @@ async fn serve(
                 signals::Signal::Stop => return Ok(()),
                 signals::Signal::Reload => {
                     // Reported in the log by `reload`; there is nobody else to tell.
-                    drop(desired.reload(routers).await);
+                    drop(desired.reload(routers, checks).await);
                 }
             },
-            Some(request) = requests.recv() => desired.answer(request, routers).await,
+            Some(request) = requests.recv() => desired.answer(request, routers, checks).await,
             changed = desired.view.changed() => {
                 changed.context("the network watch ended")?;
+                checks.network_changed(&desired.view.borrow());
                 desired.reconcile();
+            }
+            () = checks.changed() => {
+                desired.exclude(checks.excluded());
+                routers.observe(checks.quorums(&desired.config));
             }
             event = routers.next() => match event {
                 Event::Notice(notice) => routers.tell(&notice),

@@ -10,13 +10,13 @@ use std::{
 use anyhow::Context as _;
 use tokio::sync::watch;
 
-use super::{RunOptions, backend_addresses, hops, routers::Routers, trace};
+use super::{RunOptions, backend_addresses, hops, reconcile::Around, routers::Routers, trace};
 use crate::{
     config::Config,
     dataplane::{
         attach::{How, Links},
         bpf::{Bpf, Build, Capacity},
-        compose::RingCache,
+        compose::{Excluded, RingCache},
         ids::Ids,
         pins::Pins,
         stats::{self, Stats},
@@ -32,6 +32,8 @@ pub(super) struct Desired {
     pub(super) options: RunOptions,
     pub(super) targets: watch::Sender<BTreeSet<IpAddr>>,
     pub(super) view: watch::Receiver<NetView>,
+    /// Backends that failed their checks.
+    pub(super) excluded: Excluded,
     /// The other balancers' addresses.
     pub(super) peers: BTreeSet<IpAddr>,
     pub(super) datapath: Option<Datapath>,
@@ -90,6 +92,7 @@ impl Desired {
             config,
             options,
             targets,
+            excluded: Excluded::new(),
             peers: routers.peers(),
             view,
             datapath: None,
@@ -144,7 +147,15 @@ impl Desired {
             tracing: reader,
         };
         let view = self.view.borrow().clone();
-        datapath.bring_up_to_date(&self.config, &view, &interfaces, &self.peers)?;
+        datapath.bring_up_to_date(
+            &self.config,
+            &view,
+            &interfaces,
+            &Around {
+                peers: &self.peers,
+                excluded: &self.excluded,
+            },
+        )?;
         self.datapath = Some(datapath);
         Ok(())
     }
@@ -176,6 +187,14 @@ impl Desired {
         if self.peers != peers {
             self.peers = peers;
             self.want_targets();
+            self.reconcile();
+        }
+    }
+
+    /// These backends get no packets.
+    pub(super) fn exclude(&mut self, excluded: Excluded) {
+        if self.excluded != excluded {
+            self.excluded = excluded;
             self.reconcile();
         }
     }

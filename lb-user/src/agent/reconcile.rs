@@ -14,12 +14,20 @@ use crate::{
     config::model::{Config, XdpMode},
     dataplane::{
         attach::WantedMode,
-        compose::{self, Inputs},
+        compose::{self, Excluded, Inputs},
         plan,
     },
     net::NetView,
     types::IfIndex,
 };
+
+/// What else there is to know, beside the configuration and the network.
+pub(super) struct Around<'a> {
+    /// The other balancers.
+    pub(super) peers: &'a BTreeSet<IpAddr>,
+    /// Backends that get no packets.
+    pub(super) excluded: &'a Excluded,
+}
 
 impl Desired {
     /// Makes the data plane follow. Trouble is logged once and tried again every second.
@@ -47,7 +55,11 @@ impl Desired {
             Ok(all) => all.clone(),
             Err(_) => present(&self.config, &view),
         };
-        datapath.bring_up_to_date(&self.config, &view, &present, &self.peers)?;
+        let around = Around {
+            peers: &self.peers,
+            excluded: &self.excluded,
+        };
+        datapath.bring_up_to_date(&self.config, &view, &present, &around)?;
         interfaces.context("an interface is missing").map(|_| ())
     }
 }
@@ -72,14 +84,15 @@ impl Datapath {
         config: &Config,
         view: &NetView,
         interfaces: &[Interface],
-        peers: &BTreeSet<IpAddr>,
+        around: &Around<'_>,
     ) -> anyhow::Result<()> {
         let hops = hops::hops(view);
-        let front = hops::front(view, interfaces, peers);
+        let front = hops::front(view, interfaces, around.peers);
         let inputs = Inputs {
             config,
             front: &front,
             hops: &hops,
+            excluded: around.excluded,
         };
         let began = Instant::now();
         let wanted = compose::compose(&inputs, &mut self.ids, &mut self.cache)?;

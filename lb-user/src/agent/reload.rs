@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::{
+    checks::HealthChecks,
     desired::{Desired, LastReload},
     hops,
     routers::Routers,
@@ -64,8 +65,9 @@ impl Desired {
     pub(super) async fn reload(
         &mut self,
         routers: &mut Routers,
+        checks: &mut HealthChecks,
     ) -> Result<ConfigChange, ReloadError> {
-        let result = self.try_reload(routers).await;
+        let result = self.try_reload(routers, checks).await;
         self.last_reload = LastReload {
             at: SystemTime::now(),
             error: result.as_ref().err().map(ToString::to_string),
@@ -87,7 +89,11 @@ impl Desired {
         result
     }
 
-    async fn try_reload(&mut self, routers: &mut Routers) -> Result<ConfigChange, ReloadError> {
+    async fn try_reload(
+        &mut self,
+        routers: &mut Routers,
+        checks: &mut HealthChecks,
+    ) -> Result<ConfigChange, ReloadError> {
         let loaded = config::load_and_validate(&self.config_path)?;
         accept(&loaded)?;
         let change = config::diff::diff(&self.config, &loaded.config);
@@ -112,7 +118,12 @@ impl Desired {
         };
         // After the data plane: what is announced is forwarded.
         if result.is_ok() {
+            result = checks.reconfigure(&self.config).await;
+            self.exclude(checks.excluded());
+        }
+        if result.is_ok() {
             result = routers.apply(&self.config).await;
+            routers.observe(checks.quorums(&self.config));
         }
         if let Err(error) = result {
             // What was applied of it goes back with the old configuration.

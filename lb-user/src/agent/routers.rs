@@ -12,12 +12,13 @@ use anyhow::Context as _;
 use super::trackers::Trackers;
 use crate::{
     config::{Config, model},
-    notify::{Kind, Notifier, State},
+    notify::{self, Kind, Notifier},
     vrrp::{
         engine::Setup,
         machine::Role,
         record,
         task::{HandOver, Vrrp},
+        track::{Input, State},
         view::{Notice, View, Who},
     },
 };
@@ -108,6 +109,13 @@ impl Routers {
         }
     }
 
+    /// Hands over what was seen of tracked things that have no tracker.
+    pub(super) fn observe(&self, states: Vec<(Input, State)>) {
+        if let Some(running) = &self.running {
+            running.trackers.observe(states);
+        }
+    }
+
     /// The other routers.
     pub(super) fn peers(&self) -> BTreeSet<IpAddr> {
         let running = self.running.as_ref();
@@ -153,10 +161,10 @@ impl Routers {
 impl Running {
     fn tell(&self, notice: &Notice) {
         let state = match notice.role {
-            Role::Master => State::Master,
-            Role::Backup => State::Backup,
-            Role::Fault => State::Fault,
-            Role::Initialize => State::Stop,
+            Role::Master => notify::State::Master,
+            Role::Backup => notify::State::Backup,
+            Role::Fault => notify::State::Fault,
+            Role::Initialize => notify::State::Stop,
         };
         if let Some(notifier) = self.notifiers.get(&notice.who) {
             notifier.transition(state, notice.priority.get());

@@ -1,7 +1,7 @@
 //! Answers to the control socket, `status` above all.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::IpAddr,
     time::{Duration, SystemTime},
 };
@@ -9,6 +9,7 @@ use std::{
 use lb_common::{backend::ForwardMode, limits::LAYOUT, ring::NOBODY};
 
 use super::{
+    checks::HealthChecks,
     desired::{Datapath, Desired, Rates},
     roles,
     routers::Routers,
@@ -26,6 +27,10 @@ use crate::{
         image::{BackendId, BackendImage, ServiceId, ServiceImage},
         stats::{self, Stats, Traffic},
     },
+    health::{
+        Report, Subject,
+        service::{Member, Standing},
+    },
     net::{self, NetView, NextHop, XdpPlace},
     observe::snapshot::{self, BackendState, Snapshot},
     types::IfIndex,
@@ -34,13 +39,23 @@ use crate::{
 
 impl Desired {
     /// Does what is asked, and says how it went.
-    pub(super) async fn answer(&mut self, pending: Pending, routers: &mut Routers) {
+    pub(super) async fn answer(
+        &mut self,
+        pending: Pending,
+        routers: &mut Routers,
+        checks: &mut HealthChecks,
+    ) {
         let reply = match pending.request {
             Request::Status => {
-                let (view, tracked) = (routers.view().await, routers.tracked());
-                Reply::Status(Box::new(self.snapshot(&view, &tracked)))
+                let seen = Around {
+                    vrrp: routers.view().await,
+                    tracked: routers.tracked(),
+                    reports: checks.report().await,
+                    checks,
+                };
+                Reply::Status(Box::new(self.snapshot(&seen)))
             }
-            Request::Reload => match self.reload(routers).await {
+            Request::Reload => match self.reload(routers, checks).await {
                 Ok(change) => Reply::Reloaded(Reloaded {
                     added: change.services.added.len(),
                     removed: change.services.removed.len(),
@@ -64,7 +79,8 @@ impl Desired {
         drop(pending.reply.send(reply));
     }
 
-    fn snapshot(&self, vrrp: &View, tracked: &[Seen]) -> Snapshot {
+    fn snapshot(&self, seen: &Around<'_>) -> Snapshot {
+        let vrrp = &seen.vrrp;
         let view = self.view.borrow();
         let figures = self.datapath.as_ref().map(Figures::of);
         let figures = figures.as_ref();
@@ -92,12 +108,12 @@ impl Desired {
             sync_groups: vrrp.groups.iter().map(roles::group).collect(),
             vrrp_unclaimed: roles::named(&vrrp.unclaimed),
             vrrp_scheduling: vrrp.ordinary_scheduling.clone(),
-            trackers: tracked.iter().map(roles::tracker).collect(),
+            trackers: seen.tracked.iter().map(roles::tracker).collect(),
             services: self
                 .config
                 .services
                 .iter()
-                .map(|s| service(s, figures, &view))
+                .map(|s| service(s, figures, &view, seen))
                 .collect(),
             drops: figures
                 .map(|f| {
@@ -203,6 +219,32 @@ impl<'a> Figures<'a> {
     }
 }
 
+/// What the checks say of a backend.
+fn health(report: &Report) -> snapshot::Health {
+    snapshot::Health {
+        state: report.verdict.health.word().to_owned(),
+        for_seconds: report.verdict.since.elapsed().as_secs(),
+        last_result: report
+            .last
+            .as_ref()
+            .map(|last| format!("{}: {}", last.outcome.word(), last.outcome.text())),
+        last_took_ms: report
+            .last
+            .as_ref()
+            .map(|last| u64::try_from(last.took.as_millis()).unwrap_or(u64::MAX)),
+        good_in_a_row: report.streak.good,
+        bad_in_a_row: report.streak.bad,
+    }
+}
+
+/// What the status needs from other rooms.
+struct Around<'a> {
+    vrrp: View,
+    tracked: Vec<Seen>,
+    reports: BTreeMap<Subject, Report>,
+    checks: &'a HealthChecks,
+}
+
 /// To a tenth; 0 before the first second is over.
 fn per_second(count: u64, time: Duration) -> f64 {
     let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -218,6 +260,7 @@ fn service(
     service: &config::model::Service,
     figures: Option<&Figures<'_>>,
     view: &NetView,
+    seen: &Around<'_>,
 ) -> snapshot::Service {
     let key = compose::service_key(service);
     let known = figures.and_then(|f| f.services.get(&key).map(|(id, image)| (f, *id, *image)));
@@ -237,7 +280,12 @@ fn service(
                 .get(&key)
                 .map(|(id, image)| (figures, *id, *image))
         });
-        let (state, reason) = state(backend, found.map(|(_, _, image)| image), view);
+        let subject = Subject {
+            service: service.key(),
+            backend: backend.key(),
+        };
+        let member = seen.checks.member(subject.service, subject.backend);
+        let (state, reason) = state(backend, found.map(|(_, _, image)| image), view, member);
         snapshot::Backend {
             name: backend.name.to_string(),
             address: backend.address,
@@ -246,6 +294,7 @@ fn service(
             forwarding: backend.forwarding.to_string(),
             state,
             reason,
+            health: seen.reports.get(&subject).map(health),
             next_hop: next_hop(backend.address, view),
             slots: found
                 .and_then(|(_, id, _)| slots.get(&id).copied())
@@ -278,7 +327,16 @@ fn state(
     backend: &config::model::Backend,
     image: Option<&BackendImage>,
     view: &NetView,
+    member: Option<&Member>,
 ) -> (BackendState, Option<String>) {
+    if let Some(Standing::Out(why)) = member.map(|member| member.standing) {
+        let verdict = member.and_then(|member| member.verdict.as_ref());
+        let said = verdict.map(|verdict| format!(": {}", verdict.reason));
+        return (
+            BackendState::Down,
+            Some(format!("{}{}", why.word(), said.unwrap_or_default())),
+        );
+    }
     let mode = image.and_then(|image| ForwardMode::from_byte(image.entry.mode));
     match mode {
         None | Some(ForwardMode::Unresolved) => {

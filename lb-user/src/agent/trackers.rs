@@ -106,6 +106,11 @@ impl Trackers {
         }
     }
 
+    /// Hands over what was seen elsewhere.
+    pub(super) fn observe(&self, states: Vec<(Input, State)>) {
+        self.observer.observed(states);
+    }
+
     /// What all of them last saw.
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.running

@@ -1,10 +1,8 @@
 //! What the schema has and this build cannot do yet. One line each, to be removed by whoever makes it work.
 
-use std::collections::HashSet;
-
 use super::{
     Diagnostic, Diagnostics, Loaded, Severity,
-    model::{Backend, Config, Engine, Forwarding, HealthCheck, Scheduler, Service},
+    model::{Config, Engine, Forwarding, OnFailure, Scheduler, Service},
 };
 
 #[cfg(test)]
@@ -16,8 +14,6 @@ enum Rule {
     Section(fn(&Config) -> bool),
     /// A part of each service, at this path below it.
     Service(fn(&Service) -> bool),
-    /// A part of each backend of each service.
-    Backend(fn(&Backend) -> bool),
 }
 
 /// Path (below the item that the rule looks at), whether `run` refuses or only warns, what to say, and what to look at.
@@ -85,49 +81,29 @@ const TABLE: &[Line] = &[
     (
         "quorum",
         Severity::Error,
-        "a quorum needs health checks, which do not run yet",
-        Rule::Service(has_quorum),
+        "commands of a quorum are not run yet",
+        Rule::Service(|s| s.quorum.on_up.is_some() || s.quorum.on_down.is_some()),
     ),
     (
         "fallback",
         Severity::Error,
-        "a fallback needs health checks, which do not run yet",
+        "a fallback does not serve yet",
         Rule::Service(|s| s.fallback.is_some()),
     ),
     (
-        "health_check",
-        Severity::Warning,
-        "health checks do not run yet, all backends count as up (`health_check: none` says so)",
-        Rule::Service(|s| {
-            s.backends
-                .iter()
-                .any(|b| matches!(b.health_check, HealthCheck::Default(_)))
-        }),
-    ),
-    (
-        "health_check",
+        "on_failure",
         Severity::Error,
-        "health checks do not run yet, use `health_check: none`",
-        Rule::Backend(|b| matches!(b.health_check, HealthCheck::Explicit(_))),
+        "weight_zero does not keep connections yet, use `remove`",
+        Rule::Service(|s| s.on_failure == OnFailure::WeightZero),
     ),
 ];
-
-fn has_quorum(service: &Service) -> bool {
-    let quorum = &service.quorum;
-    quorum.up != 1 || quorum.hysteresis != 0 || quorum.on_up.is_some() || quorum.on_down.is_some()
-}
 
 /// Everything of `loaded` that is in the table.
 pub(super) fn of(loaded: &Loaded) -> Diagnostics {
     let mut found: Vec<Diagnostic> = Vec::new();
-    // Backends that inherit a check share its place: one line for all of them.
-    let mut places: HashSet<(u32, u32, &str)> = HashSet::new();
     for (path, severity, message, rule) in TABLE {
         let mut add = |path: &str| {
-            let diagnostic = loaded.diagnostic(path, *severity, message);
-            if places.insert((diagnostic.line, diagnostic.column, message)) {
-                found.push(diagnostic);
-            }
+            found.push(loaded.diagnostic(path, *severity, message));
         };
         match rule {
             Rule::Section(applies) => {
@@ -144,24 +120,6 @@ pub(super) fn of(loaded: &Loaded) -> Diagnostics {
                     .filter(|(_, s)| applies(s))
                 {
                     add(&format!("services[{s}].{path}"));
-                }
-            }
-            Rule::Backend(applies) => {
-                for (s, service) in loaded.config.services.iter().enumerate() {
-                    for (b, _) in service
-                        .backends
-                        .iter()
-                        .enumerate()
-                        .filter(|(_, b)| applies(b))
-                    {
-                        let own = format!("services[{s}].backends[{b}].{path}");
-                        let path = if loaded.says(&own) {
-                            own
-                        } else {
-                            format!("services[{s}].{path}")
-                        };
-                        add(&path);
-                    }
                 }
             }
         }

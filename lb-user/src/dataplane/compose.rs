@@ -21,7 +21,9 @@ use super::{
     image::{BackendImage, BackendInfo, Front, Image, RingImage, ServiceImage},
 };
 use crate::{
-    config::model::{Backend, Config, Forwarding, Protocol, Service, TunnelSource},
+    config::model::{
+        Backend, BackendKey, Config, Forwarding, Protocol, Service, ServiceKey, TunnelSource,
+    },
     ring::{Heads, Member, slot_count},
     types::{IfIndex, Mac},
 };
@@ -63,7 +65,12 @@ pub struct Inputs<'a> {
     pub front: &'a Front,
     /// The way to every backend.
     pub hops: &'a BTreeMap<IpAddr, Hop>,
+    /// Backends that must get no packets, whatever their weight.
+    pub excluded: &'a Excluded,
 }
+
+/// Backends of services.
+pub type Excluded = BTreeSet<(ServiceKey, BackendKey)>;
 
 /// Rings already worked out: heads are expensive and depend on the configured set alone.
 #[derive(Debug, Default)]
@@ -143,7 +150,14 @@ fn add_service(
             .backends
             .insert(*backend_id, BackendImage { entry, info });
     }
-    let owners = owners(service, key, &backends, reachable, cache);
+    let wanted: Vec<bool> = backends
+        .iter()
+        .map(|backend| {
+            backend.weight.get() > 0 && !inputs.excluded.contains(&(service.key(), backend.key()))
+        })
+        .collect();
+    let available = available(&reachable, &wanted);
+    let owners = owners(service, key, &backends, available, cache);
     let locals = backend_ids
         .iter()
         .map(|(backend_id, _)| *backend_id)
@@ -158,22 +172,24 @@ fn add_service(
     Ok(())
 }
 
+/// Who gets flows: who is wanted and reachable. With nobody of them reachable the slots keep owners,
+/// so that drops are counted as what they are: the next hop is missing, not the backend.
+fn available(reachable: &[bool], wanted: &[bool]) -> Vec<bool> {
+    let both = || reachable.iter().zip(wanted);
+    let nobody = !both().any(|(reachable, wanted)| *reachable && *wanted);
+    both()
+        .map(|(reachable, wanted)| (*reachable || nobody) && *wanted)
+        .collect()
+}
+
 /// The owners of the ring's slots, from the cache where nothing has changed.
 fn owners(
     service: &Service,
     key: flow::ServiceKey,
     backends: &[&Backend],
-    reachable: Vec<bool>,
+    available: Vec<bool>,
     cache: &mut RingCache,
 ) -> Arc<[u16]> {
-    // With nobody reachable the slots keep owners, so that drops are counted as what they are: the
-    // next hop is missing, not the backend.
-    let nobody = !reachable.contains(&true);
-    let available: Vec<bool> = reachable
-        .iter()
-        .zip(backends)
-        .map(|(r, b)| (*r || nobody) && b.weight.get() > 0)
-        .collect();
     let members: Vec<Member> = backends
         .iter()
         .map(|b| Member {

@@ -272,6 +272,9 @@ pub struct Backend {
     pub state: BackendState,
     /// Why it does not, or not all.
     pub reason: Option<String>,
+    /// What its checks say; `null` where it has none.
+    #[serde(default)]
+    pub health: Option<Health>,
     /// The station frames go to.
     pub next_hop: Option<NextHop>,
     /// Slots of the ring that it owns.
@@ -279,6 +282,23 @@ pub struct Backend {
     /// What went to it.
     #[serde(flatten)]
     pub traffic: Traffic,
+}
+
+/// What the checks of a backend say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `up`, `down`, or `held` (it answers again, but fell too often lately).
+    pub state: String,
+    /// How long it has been so.
+    pub for_seconds: u64,
+    /// How the last attempt ended.
+    pub last_result: Option<String>,
+    /// How long that took.
+    pub last_took_ms: Option<u64>,
+    /// Good attempts in a row.
+    pub good_in_a_row: u32,
+    /// Bad attempts in a row.
+    pub bad_in_a_row: u32,
 }
 
 /// Whether a backend gets packets.
@@ -293,6 +313,8 @@ pub enum BackendState {
     Local,
     /// Only those of present flows.
     NoNewFlows,
+    /// No: it fails its checks, or was taken out.
+    Down,
 }
 
 impl BackendState {
@@ -304,6 +326,7 @@ impl BackendState {
             Self::Unresolved => "unresolved",
             Self::Local => "local",
             Self::NoNewFlows => "no_new_flows",
+            Self::Down => "down",
         }
     }
 }

@@ -21,25 +21,14 @@ fn what_works_is_not_refused() {
 }
 
 #[test]
-fn a_default_check_is_a_warning_and_none_is_silent() {
-    let text = "datapath: { interfaces: [eth0] }\nservices:\n  - name: web\n    address: 10.0.0.1\n    port: 80\n    backends: [{ address: 10.0.0.2 }]\n";
+fn a_service_is_refused_for_what_it_asks_alone() {
+    let text = "datapath: { interfaces: [eth0] }\nservices:\n  - name: web\n    address: 10.0.0.1\n    port: 80\n    on_failure: weight_zero\n    backends: [{ address: 10.0.0.2 }]\n";
     let unsupported = validate_str("t.yaml", text).unwrap().unsupported();
     assert_eq!(
         unsupported.to_string(),
-        "t.yaml:3:5: services[0].health_check: warning: health checks do not run yet, all backends count as up (`health_check: none` says so)"
+        "t.yaml:6:17: services[0].on_failure: weight_zero does not keep connections yet, use `remove`"
     );
-    let silent = validate_str("t.yaml", &format!("{text}    health_check: none\n"))
-        .unwrap()
-        .unsupported();
-    assert!(silent.is_empty(), "{silent}");
-}
-
-#[test]
-fn an_inherited_check_is_refused_once_where_it_stands() {
-    let text = "datapath: { interfaces: [eth0] }\nservices:\n  - name: web\n    address: 10.0.0.1\n    port: 80\n    health_check: { tcp: {} }\n    backends: [{ address: 10.0.0.2 }, { address: 10.0.0.3 }]\n";
-    let unsupported = validate_str("t.yaml", text).unwrap().unsupported();
-    assert_eq!(
-        unsupported.to_string(),
-        "t.yaml:6:19: services[0].health_check: health checks do not run yet, use `health_check: none`"
-    );
+    let fine = text.replace("weight_zero", "remove");
+    let unsupported = validate_str("t.yaml", &fine).unwrap().unsupported();
+    assert!(unsupported.is_empty(), "{unsupported}");
 }

@@ -12,6 +12,7 @@ fn backend(name: &str, state: BackendState, slots: u32, reason: Option<&str>) ->
         forwarding: "direct_routing".to_owned(),
         state,
         reason: reason.map(str::to_owned),
+        health: None,
         next_hop: None,
         slots,
         traffic: Traffic {
