@@ -2,8 +2,9 @@
 //! the network say.
 //!
 //! One task owns everything that changes ([`desired::Desired`]) and is the only caller of the map
-//! writer; other tasks (netlink watch, control socket, signals) hand it values. Dropping [`run`]
-//! leaves the data plane forwarding: links and maps are pinned.
+//! writer; other tasks (netlink watch, control socket, signals) hand it values, and the virtual routers
+//! run on a thread of their own, which waits for nobody. Dropping [`run`] leaves the data plane
+//! forwarding: links and maps are pinned.
 
 use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -15,6 +16,7 @@ use crate::{
     config::{self, Config},
     control,
     net::{NetView, Watch},
+    vrrp::task::HandOver,
 };
 
 mod desired;
@@ -24,14 +26,20 @@ mod hops;
 mod permission;
 mod reconcile;
 mod reload;
+mod roles;
+mod routers;
 mod signals;
 mod status;
 mod supervise;
 mod trace;
+mod trackers;
+mod withdraw;
 
 pub use permission::NotPermitted;
+pub use withdraw::{Withdrawn, withdraw};
 
 use desired::Desired;
+use routers::{Event, Routers};
 use supervise::Tasks;
 
 /// What the command line adds to the configuration.
@@ -47,7 +55,9 @@ pub struct RunOptions {
 ///
 /// Start-up order: configuration, permissions, control socket (so that a second agent stops here),
 /// network watch, maps, first complete view of the network, contents, and only then the interfaces:
-/// no packet meets a program that does not know its services yet.
+/// no packet meets a program that does not know its services yet. VRRP comes last, unless a restart
+/// goes on with a role. The end is the other way round: roles are handed over first, and packets are
+/// forwarded until a peer has them.
 ///
 /// # Errors
 ///
@@ -80,22 +90,48 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
             .map_err(Into::into)
     });
 
-    let mut desired = Desired::start(config_path, loaded.config, options, targets, view).await;
-    let outcome = match &mut desired {
-        Ok(desired) => serve(desired, requests, &mut tasks).await,
-        Err(_) => Ok(()),
+    let mut routers = Routers::new(&loaded.config);
+    let config = loaded.config.clone();
+    let outcome = async {
+        // The data plane of the run before goes on forwarding: whoever was master may speak at once.
+        if Routers::can_resume(&config) {
+            routers.apply(&config).await?;
+        }
+        let mut desired =
+            Desired::start(config_path, loaded.config, options, targets, view, &routers).await?;
+        if config.vrrp_instances.is_empty() {
+            withdraw()
+                .await
+                .context("cannot remove what VRRP left behind")?;
+        }
+        // Announced only now: whoever follows the announcement is forwarded.
+        routers.apply(&config).await?;
+        let served = serve(&mut desired, &mut routers, requests, &mut tasks).await;
+        Ok::<_, anyhow::Error>((desired, served))
+    }
+    .await;
+    // Whatever happened, a peer takes over now, and not when it notices.
+    let handed_over = routers.hand_over().await;
+    let result = match outcome {
+        Err(error) => Err(error),
+        Ok((mut desired, served)) => {
+            let clean = served.is_ok() && !options.keep_datapath;
+            if clean && handed_over == HandOver::Taken {
+                // For those whose caches have not heard of it yet.
+                tokio::time::sleep(FORWARD_ON).await;
+            }
+            desired.stop(clean);
+            served
+        }
     };
-    // Tasks first: whatever they still say is not listened to any more.
     cancel.cancel();
-    let ended = tasks.join(STOP_LIMIT).await;
-    let mut desired = desired?;
-    desired.stop(outcome.is_ok() && !options.keep_datapath);
-    outcome.and(ended)
+    result.and(tasks.join(STOP_LIMIT).await)
 }
 
 /// The agent's loop: whatever happened last decides what is done next.
 async fn serve(
     desired: &mut Desired,
+    routers: &mut Routers,
     mut requests: mpsc::Receiver<control::server::Pending>,
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
@@ -111,14 +147,19 @@ async fn serve(
                 signals::Signal::Stop => return Ok(()),
                 signals::Signal::Reload => {
                     // Reported in the log by `reload`; there is nobody else to tell.
-                    drop(desired.reload().await);
+                    drop(desired.reload(routers).await);
                 }
             },
-            Some(request) = requests.recv() => desired.answer(request).await,
+            Some(request) = requests.recv() => desired.answer(request, routers).await,
             changed = desired.view.changed() => {
                 changed.context("the network watch ended")?;
                 desired.reconcile();
             }
+            event = routers.next() => match event {
+                Event::Notice(notice) => routers.tell(&notice),
+                Event::Roles => desired.meet(routers.peers()),
+                Event::Ended(error) => return Err(error),
+            },
             _ = tick.tick() => {
                 desired.tick();
                 watchdog.kick();
@@ -128,7 +169,7 @@ async fn serve(
     }
 }
 
-/// Whose next hops are wanted.
+/// Whose next hops are needed to forward.
 fn backend_addresses(config: &Config) -> BTreeSet<IpAddr> {
     let backends = config.services.iter().flat_map(|service| &service.backends);
     backends.map(|backend| backend.address).collect()
@@ -138,5 +179,7 @@ fn backend_addresses(config: &Config) -> BTreeSet<IpAddr> {
 const REQUESTS: usize = 16;
 /// How often rates are worked out and a failed step is tried again.
 const TICK: Duration = Duration::from_secs(1);
+/// How long packets are forwarded after another balancer has taken over.
+const FORWARD_ON: Duration = Duration::from_secs(2);
 /// How long tasks may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(3);

@@ -10,6 +10,7 @@ mod exit;
 mod import;
 mod remote;
 mod run;
+mod withdraw;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(&args, options),
         Command::Check(options) => check::check(&args, options),
         Command::Import(options) => import::import(&args, options),
+        Command::Withdraw => withdraw::withdraw(&args),
         Command::Reload | Command::Status | Command::Explain(_) | Command::Backend(_) => {
             remote::command(&args)
         }

@@ -12,6 +12,12 @@ pub mod ring;
 
 pub mod net;
 
+pub mod exec;
+
+pub mod track;
+
+pub mod notify;
+
 pub mod vrrp;
 
 pub mod dataplane;

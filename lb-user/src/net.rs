@@ -1,7 +1,7 @@
 //! What the kernel knows about the network: links, addresses, routes, neighbours, and from them the
 //! next hop of a backend, watched and kept fresh.
 //!
-//! Nothing here starts a task. [`Net::open`] and [`Watch::run`] hand back futures that the caller
+//! Nothing here starts a task, and only [`Net::open_apart`] a thread. [`Net::open`] and [`Watch::run`] hand back futures that the caller
 //! owns and drives; dropping one ends it. [`Net`] only asks and orders; [`Watch`] keeps
 //! neighbour entries in the kernel while it runs and takes its own away when it is cancelled (not
 //! when its future is merely dropped; the next run finds them by [`PROTOCOL`]).
@@ -9,16 +9,22 @@
 //! Sockets belong to the network namespace of the thread that opens them.
 
 pub mod address;
+pub mod announce;
+pub(crate) mod async_socket;
 pub mod error;
+pub mod fold;
 pub mod link;
+pub mod monitor;
 pub mod neighbour;
+mod news;
 pub mod nexthop;
+mod packet_socket;
 mod probe;
 pub mod route;
 pub mod watch;
 mod xdp;
 
-use std::time::Duration;
+use std::{io, sync::mpsc, thread, time::Duration};
 
 use futures_util::StreamExt as _;
 use netlink_packet_core::{
@@ -26,7 +32,9 @@ use netlink_packet_core::{
     NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
+use tokio::runtime::Runtime;
 
+pub(crate) use self::error::chain;
 pub use self::{
     error::{OpenError, RequestError},
     link::Link,
@@ -61,6 +69,43 @@ impl Net {
         connection.set_forward_ack(true);
         connection.set_forward_done(true);
         Ok((Self { handle }, connection))
+    }
+
+    /// As [`Net::open`], and driven by a thread of its own, in the calling thread's namespace, until the
+    /// last clone of the handle is gone. The kernel carries an order out within the system call, and
+    /// waits in there for its one lock on everybody's network configuration: a thread that must not be
+    /// late leaves that call to another. Open it before the calling thread takes a real-time priority,
+    /// which the new one would inherit.
+    ///
+    /// # Errors
+    /// As [`Net::open`], or no thread can be had.
+    pub fn open_apart() -> Result<Self, OpenError> {
+        let (report, opened) = mpsc::sync_channel(1);
+        let drive = move || match Self::open_with_runtime() {
+            Ok((net, connection, runtime)) => {
+                if report.send(Ok(net)).is_ok() {
+                    runtime.block_on(connection);
+                }
+            }
+            // Who is not there any more need not be told.
+            Err(error) => drop(report.send(Err(error))),
+        };
+        let thread = thread::Builder::new().name("netlink".to_owned());
+        thread.spawn(drive).map_err(OpenError)?;
+        let nothing = |_| Err(OpenError(io::ErrorKind::BrokenPipe.into()));
+        opened.recv().unwrap_or_else(nothing)
+    }
+
+    fn open_with_runtime()
+    -> Result<(Self, impl Future<Output = ()> + Send + 'static, Runtime), OpenError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(OpenError)?;
+        let inside = runtime.enter();
+        let (net, connection) = Self::open()?;
+        drop(inside);
+        Ok((net, connection, runtime))
     }
 
     /// An order: succeeds when the kernel acknowledged it.

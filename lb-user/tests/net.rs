@@ -1,7 +1,18 @@
-//! The `net` room against a real kernel: network namespaces of its own, joined by veth.
+//! The `net` room, and the sockets of `vrrp`, against a real kernel: network namespaces of its own,
+//! joined by veth.
 
+#[path = "net/addresses.rs"]
+mod addresses;
+#[path = "net/adverts.rs"]
+mod adverts;
+#[path = "net/announce.rs"]
+mod announce;
+#[path = "net/monitor.rs"]
+mod monitor;
 #[path = "net/namespace.rs"]
 mod namespace;
+#[path = "net/routes.rs"]
+mod routes;
 
 use std::{
     collections::BTreeSet,

@@ -8,8 +8,11 @@ use lb_tests::{
     client::{Get, Load, Pace},
     lab::{self, Lab},
     netns::Host,
+    pair::{Pair, Setup, Stack},
     require::Need,
     site::Site,
+    topology::VIP,
+    vrrp::{Instance, Version, VirtualRouter, instances},
 };
 
 /// Everything a scenario needs besides the lab itself.
@@ -69,3 +72,38 @@ pub(crate) fn nothing_pinned(host: &Host) -> Result<()> {
     ensure!(pins.is_empty(), "pins are left:\n{pins}");
     Ok(())
 }
+
+/// Both balancers elect themselves.
+pub(crate) const BALLAST: [Stack; 2] = [Stack::Ballast; 2];
+
+/// A virtual router with [`VIP`], version 3, every 100 ms; `lb1` has priority 150, `lb2` 100.
+pub(crate) fn front(index: usize) -> VirtualRouter {
+    VirtualRouter::new("front", 51, Version::V3)
+        .priority(priority(index == 0))
+        .interval(Duration::from_millis(100))
+        .address(VIP)
+}
+
+/// Of the balancer that should be master, and of the other.
+pub(crate) fn priority(first: bool) -> u8 {
+    if first { 150 } else { 100 }
+}
+
+/// Runs a test on a started pair.
+pub(crate) fn on_pair(setup: Setup, body: impl FnOnce(&mut Pair<'_>) -> Result<()>) {
+    lab::test(PAIR_NEEDS, |lab| body(&mut Pair::start(lab, setup)?));
+}
+
+/// The only virtual router of a balancer, as its agent sees it.
+pub(crate) fn router(pair: &Pair<'_>, index: usize) -> Result<Instance> {
+    let mut routers = instances(&pair.balancer(index)?.agent)?;
+    ensure!(routers.len() == 1, "{} routers", routers.len());
+    Ok(routers.remove(0))
+}
+
+const PAIR_NEEDS: &[Need] = &[
+    Need::Tun,
+    Need::Program("nginx"),
+    Need::Program("keepalived"),
+    Need::Program("pgrep"),
+];

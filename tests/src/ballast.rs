@@ -77,6 +77,14 @@ impl Agent {
     /// When it ends instead, or is not ready within [`START_LIMIT`].
     pub fn run(&mut self) -> Result<()> {
         self.run_unready()?;
+        self.wait_until_ready()
+    }
+
+    /// Waits until it says READY, after [`Agent::run_unready`].
+    ///
+    /// # Errors
+    /// When it ends instead, or is not ready within [`START_LIMIT`].
+    pub fn wait_until_ready(&mut self) -> Result<()> {
         let what = format!("ballast on {} to be ready", self.host.name());
         let mut heard = String::new();
         wait_for(&what, START_LIMIT, || {

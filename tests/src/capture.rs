@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{BufWriter, IoSliceMut, Write},
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     sync::{
@@ -18,14 +18,15 @@ use std::{
 
 use anyhow::{Result, anyhow};
 use nix::{
+    cmsg_space,
     errno::Errno,
     net::if_::if_nametoindex,
     sys::{
         socket::{
-            AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt,
-            socket, sockopt,
+            AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, RecvMsg, SockFlag,
+            SockProtocol, SockType, recvmsg, setsockopt, socket, sockopt,
         },
-        time::{TimeVal, TimeValLike},
+        time::{TimeSpec, TimeVal, TimeValLike},
     },
 };
 
@@ -39,16 +40,18 @@ pub struct Capture {
     file: PathBuf,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     stop: AtomicBool,
+    /// What to keep of what is heard.
+    wanted: fn(&[u8]) -> bool,
     frames: Mutex<Vec<Captured>>,
 }
 
 /// One frame.
 #[derive(Clone, Debug)]
 pub struct Captured {
-    /// When it was seen.
+    /// When it was seen, by the kernel's timestamp: a busy machine reads it later.
     pub at: SystemTime,
     /// Whether the captured interface sent it (else it received it).
     pub outgoing: bool,
@@ -62,6 +65,14 @@ impl Capture {
     /// # Errors
     /// When there is no such device.
     pub fn start(host: &Host, device: &str) -> Result<Self> {
+        Self::start_for(host, device, |_| true)
+    }
+
+    /// The same, keeping only frames of which `wanted` says so.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn start_for(host: &Host, device: &str, wanted: fn(&[u8]) -> bool) -> Result<Self> {
         let (socket, ifindex) = host.run(|| {
             let socket = socket(
                 AddressFamily::Packet,
@@ -72,9 +83,14 @@ impl Capture {
             let poll = TimeVal::milliseconds(STOP_INTERVAL.as_millis().try_into()?);
             setsockopt(&socket, sockopt::ReceiveTimeout, &poll)?;
             setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
+            setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
             Ok((socket, if_nametoindex(device)?))
         })?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            stop: AtomicBool::new(false),
+            wanted,
+            frames: Mutex::default(),
+        });
         let receiver = Arc::clone(&shared);
         // The socket belongs to the host's network wherever it is read.
         let thread = std::thread::spawn(move || receiver.receive(&socket, ifindex));
@@ -94,6 +110,16 @@ impl Capture {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// How many were seen so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.shared
+            .frames
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
     /// What was seen so far, read, with whether the captured interface sent it.
@@ -137,9 +163,17 @@ impl Drop for Capture {
 impl Shared {
     fn receive(&self, socket: &OwnedFd, ifindex: u32) -> Result<()> {
         let mut buffer = vec![0; 64 << 10];
+        let mut control = cmsg_space!(TimeSpec);
         while !self.stop.load(Ordering::Acquire) {
-            let (length, from) = match recvfrom::<LinkAddr>(socket.as_raw_fd(), &mut buffer) {
-                Ok(received) => received,
+            let mut parts = [IoSliceMut::new(&mut buffer)];
+            let received = recvmsg::<LinkAddr>(
+                socket.as_raw_fd(),
+                &mut parts,
+                Some(&mut control),
+                MsgFlags::empty(),
+            );
+            let (length, from, at) = match received {
+                Ok(message) => (message.bytes, message.address, seen_at(&message)?),
                 Err(Errno::EAGAIN | Errno::EINTR) => continue,
                 // The interface went down, as when a test cuts a cable.
                 Err(Errno::ENETDOWN) => continue,
@@ -150,8 +184,11 @@ impl Shared {
             else {
                 continue;
             };
+            if !(self.wanted)(&buffer[..length]) {
+                continue;
+            }
             let frame = Captured {
-                at: SystemTime::now(),
+                at,
                 outgoing: from.pkttype() == libc::PACKET_OUTGOING,
                 bytes: buffer[..length].to_vec(),
             };
@@ -162,6 +199,14 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+fn seen_at(message: &RecvMsg<'_, '_, LinkAddr>) -> Result<SystemTime> {
+    let stamp = message.cmsgs()?.find_map(|part| match part {
+        ControlMessageOwned::ScmTimestampns(at) => Some(UNIX_EPOCH + Duration::from(at)),
+        _ => None,
+    });
+    Ok(stamp.unwrap_or_else(SystemTime::now))
 }
 
 /// The classic file format, microseconds, little endian, link type Ethernet.

@@ -3,6 +3,7 @@
 pub mod cli;
 mod decap;
 mod demo;
+mod failover;
 
 use std::{
     fs,

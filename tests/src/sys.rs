@@ -1,4 +1,5 @@
-//! The two system calls of the harness that have no safe wrapper: bpf(2) and the ioctl of a TUN device.
+//! The system calls of the harness that have no safe wrapper: bpf(2), the ioctl of a TUN device,
+//! real-time scheduling, and a frame sent as it is.
 #![expect(
     unsafe_code,
     reason = "the harness's one unsafe door; each block says why it is sound"
@@ -78,6 +79,53 @@ pub(crate) fn open_tun(name: &str) -> io::Result<File> {
         Err(io::Error::last_os_error())
     } else {
         Ok(file)
+    }
+}
+
+/// Puts the calling thread under `SCHED_FIFO` at `priority` (1 to 99); its children start without.
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_NICE`.
+pub(crate) fn set_realtime(priority: i32) -> io::Result<()> {
+    let parameter = libc::sched_param {
+        sched_priority: priority,
+    };
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: the pointer is to a local that lives through the call; 0 is the calling thread.
+    let result = unsafe { libc::sched_setscheduler(0, policy, &raw const parameter) };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Sends a frame, from its destination MAC on, through `socket` (a packet socket) out of the
+/// interface with this index.
+///
+/// # Errors
+/// That of sendto(2).
+pub(crate) fn send_frame(socket: &OwnedFd, ifindex: u32, frame: &[u8]) -> io::Result<()> {
+    // SAFETY: `sockaddr_ll` is plain old data, for which all zero bytes are a value.
+    let mut to: libc::sockaddr_ll = unsafe { mem::zeroed() };
+    to.sll_family = libc::sa_family_t::try_from(libc::AF_PACKET).map_err(io::Error::other)?;
+    to.sll_ifindex = i32::try_from(ifindex).map_err(io::Error::other)?;
+    let length = libc::socklen_t::try_from(size_of_val(&to)).map_err(io::Error::other)?;
+    // SAFETY: the buffer and the address live through the call, and the lengths are theirs.
+    let sent = unsafe {
+        libc::sendto(
+            socket.as_raw_fd(),
+            frame.as_ptr().cast(),
+            frame.len(),
+            0,
+            (&raw const to).cast(),
+            length,
+        )
+    };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 //! XDP program on the switch's end, without which `XDP_TX` and redirect deliver nothing.
 
 mod named;
+mod pair;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -30,6 +31,7 @@ use crate::{
 };
 
 pub use named::{Node, OneLb, TwoNetworks, VIP, VIP6, one_lb, two_networks};
+pub use pair::{LBS, LBS6, VrrpPair, vrrp_pair};
 
 /// A layer-2 network: one switch.
 #[derive(Clone, Debug)]
@@ -229,6 +231,20 @@ impl Port {
             .map(drop)
     }
 
+    /// Keeps frames between isolated ports from each other; all others hear and reach both. A partition
+    /// in which nobody loses the carrier.
+    ///
+    /// # Errors
+    /// When the switch refuses.
+    pub fn isolate(&self, isolated: bool) -> Result<()> {
+        let state = if isolated { "on" } else { "off" };
+        let set = format!(
+            "ip link set {} type bridge_slave isolated {state}",
+            self.name
+        );
+        self.switch.sh(&set).map(drop)
+    }
+
     /// Plugs the cable in again.
     ///
     /// # Errors
@@ -236,6 +252,16 @@ impl Port {
     pub fn mend(&self) -> Result<()> {
         self.switch
             .sh(&format!("ip link set {} up", self.name))
+            .map(drop)
+    }
+
+    /// Takes the cable away with both its ends: what is attached to the host's interface is gone.
+    ///
+    /// # Errors
+    /// When the switch refuses.
+    pub fn unplug(&self) -> Result<()> {
+        self.switch
+            .sh(&format!("ip link del {}", self.name))
             .map(drop)
     }
 

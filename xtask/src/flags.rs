@@ -46,7 +46,16 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Measure the data plane against floor programs (`--json`: one document on stdout)
+    /// Feed the parsers of untrusted input with what libFuzzer makes up
+    Fuzz {
+        /// One of the targets in `tests/fuzz`; without it, all
+        target: Option<String>,
+        /// For how long to run each
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        seconds: u32,
+    },
+    /// Measure the data plane against floor programs, or with `--failover` first what a client sees of
+    /// a failover, next to keepalived (`--json`: one document on stdout)
     #[command(disable_help_flag = true)]
     Bench {
         /// Arguments of `bench`

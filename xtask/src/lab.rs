@@ -40,8 +40,17 @@ pub(crate) fn lab(args: &[OsString]) -> Result<Infallible> {
     )
 }
 
-/// `bench ARGS`, as a release build: it times itself.
+/// `bench ARGS`, as a release build: it times itself. `bench --failover ARGS` is `lab failover ARGS`,
+/// which times a network.
 pub(crate) fn bench(args: &[OsString]) -> Result<Infallible> {
+    if let Some(("--failover", rest)) = args
+        .split_first()
+        .and_then(|(first, rest)| Some((first.to_str()?, rest)))
+    {
+        let failover = std::iter::once("failover".into());
+        let args: Vec<_> = failover.chain(rest.iter().cloned()).collect();
+        return lab(&args);
+    }
     setup::ensure(&[Part::Build])?;
     eprintln!("[build] the benchmark, optimised (about 5 min the first time)");
     sh::run(sh::cargo().args(["build", "--release", "-p", "lb-tests", "--bins"]))?;

@@ -3,6 +3,7 @@
 
 mod build_ebpf;
 mod flags;
+mod fuzz;
 mod lab;
 mod setup;
 mod sh;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         Command::Test { tier } => test::run(&tier),
         Command::Demo { keep, json } => lab::demo(keep, json).map(|never| match never {}),
         Command::Lab { args } => lab::lab(&args).map(|never| match never {}),
+        Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Command::Bench { args } => lab::bench(&args).map(|never| match never {}),
     };
     done.unwrap_or_else(|error| {

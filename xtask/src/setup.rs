@@ -22,6 +22,8 @@ pub(crate) enum Part {
     Build,
     /// To run the lab, the demo and the tests in network namespaces.
     Lab,
+    /// To build the fuzz targets.
+    Fuzz,
 }
 
 /// Installs what is missing of `parts`; silent when nothing is.

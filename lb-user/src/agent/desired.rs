@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use tokio::sync::watch;
 
-use super::{RunOptions, backend_addresses, hops, trace};
+use super::{RunOptions, backend_addresses, hops, routers::Routers, trace};
 use crate::{
     config::Config,
     dataplane::{
@@ -32,6 +32,8 @@ pub(super) struct Desired {
     pub(super) options: RunOptions,
     pub(super) targets: watch::Sender<BTreeSet<IpAddr>>,
     pub(super) view: watch::Receiver<NetView>,
+    /// The other balancers' addresses.
+    pub(super) peers: BTreeSet<IpAddr>,
     pub(super) datapath: Option<Datapath>,
     pub(super) started: SystemTime,
     pub(super) last_reload: LastReload,
@@ -80,6 +82,7 @@ impl Desired {
         options: RunOptions,
         targets: watch::Sender<BTreeSet<IpAddr>>,
         view: watch::Receiver<NetView>,
+        routers: &Routers,
     ) -> anyhow::Result<Self> {
         let now = SystemTime::now();
         let mut desired = Self {
@@ -87,6 +90,7 @@ impl Desired {
             config,
             options,
             targets,
+            peers: routers.peers(),
             view,
             datapath: None,
             started: now,
@@ -96,6 +100,7 @@ impl Desired {
             },
             trouble: None,
         };
+        desired.want_targets();
         if !desired.config.services.is_empty() {
             desired.open().await?;
         }
@@ -139,7 +144,7 @@ impl Desired {
             tracing: reader,
         };
         let view = self.view.borrow().clone();
-        datapath.bring_up_to_date(&self.config, &view, &interfaces)?;
+        datapath.bring_up_to_date(&self.config, &view, &interfaces, &self.peers)?;
         self.datapath = Some(datapath);
         Ok(())
     }
@@ -164,6 +169,26 @@ impl Desired {
     /// Number of services.
     pub(super) fn services(&self) -> usize {
         self.config.services.len()
+    }
+
+    /// Takes note of the other balancers.
+    pub(super) fn meet(&mut self, peers: BTreeSet<IpAddr>) {
+        if self.peers != peers {
+            self.peers = peers;
+            self.want_targets();
+            self.reconcile();
+        }
+    }
+
+    /// Asks for the next hops of backends and peers.
+    pub(super) fn want_targets(&self) {
+        let mut targets = backend_addresses(&self.config);
+        targets.extend(&self.peers);
+        self.targets.send_if_modified(|old| {
+            let modified = *old != targets;
+            *old = targets;
+            modified
+        });
     }
 
     /// Once a second: rates, and what failed is tried again.

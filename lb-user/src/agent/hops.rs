@@ -78,12 +78,33 @@ pub(super) fn all_looked_up(view: &NetView, wanted: &BTreeSet<IpAddr>) -> bool {
 }
 
 /// The front table for these interfaces.
-pub(super) fn front(view: &NetView, interfaces: &[Interface]) -> Front {
+pub(super) fn front(view: &NetView, interfaces: &[Interface], peers: &BTreeSet<IpAddr>) -> Front {
     Front {
         interfaces: interfaces.iter().map(|i| (i.index, i.mac)).collect(),
         own_addresses: view.own_addresses.clone(),
-        peers: BTreeSet::new(),
+        peers: peer_macs(view, peers),
     }
+}
+
+/// The stations of the other balancers: only where they are on the link, and never a station that
+/// packets of ours go through, which may be a client's way to us as well.
+fn peer_macs(view: &NetView, peers: &BTreeSet<IpAddr>) -> BTreeSet<Mac> {
+    let routers: BTreeSet<IpAddr> = view
+        .next_hops
+        .values()
+        .filter_map(|hop| match hop {
+            NextHop::Resolved { via, .. } => *via,
+            NextHop::Local | NextHop::Unresolved { .. } => None,
+        })
+        .collect();
+    peers
+        .iter()
+        .filter(|peer| !routers.contains(peer))
+        .filter_map(|peer| match view.next_hops.get(peer)? {
+            NextHop::Resolved { mac, via: None, .. } => Some(*mac),
+            _ => None,
+        })
+        .collect()
 }
 
 /// The ways to all backends.
@@ -110,6 +131,7 @@ fn convert(hop: &NextHop, vlan_parents: &BTreeSet<IfIndex>) -> Hop {
             vlans,
             mtu,
             source,
+            via: _,
         } => {
             // A host without VLAN sub-interfaces knows nothing of tags: frames keep theirs.
             let knows_tags = vlan_parents.contains(interface);

@@ -1,7 +1,7 @@
 //! From what is wanted to what is in the kernel: compose, diff, apply. Level triggered: it looks at
 //! the newest state only, and whatever failed is taken up by the next call.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, net::IpAddr, time::Instant};
 
 use anyhow::Context as _;
 
@@ -47,7 +47,7 @@ impl Desired {
             Ok(all) => all.clone(),
             Err(_) => present(&self.config, &view),
         };
-        datapath.bring_up_to_date(&self.config, &view, &present)?;
+        datapath.bring_up_to_date(&self.config, &view, &present, &self.peers)?;
         interfaces.context("an interface is missing").map(|_| ())
     }
 }
@@ -72,9 +72,10 @@ impl Datapath {
         config: &Config,
         view: &NetView,
         interfaces: &[Interface],
+        peers: &BTreeSet<IpAddr>,
     ) -> anyhow::Result<()> {
         let hops = hops::hops(view);
-        let front = hops::front(view, interfaces);
+        let front = hops::front(view, interfaces, peers);
         let inputs = Inputs {
             config,
             front: &front,

@@ -3,12 +3,13 @@
 use std::time::SystemTime;
 
 use super::{
-    backend_addresses,
     desired::{Desired, LastReload},
     hops,
+    routers::Routers,
 };
-use crate::config::{
-    self, ConfigErrors, Diagnostic, Diagnostics, Loaded, Severity, diff::ConfigChange,
+use crate::{
+    config::{self, ConfigErrors, Diagnostic, Diagnostics, Loaded, Severity, diff::ConfigChange},
+    exec,
 };
 
 /// Why a file was not taken over. Every line names what is wrong.
@@ -29,9 +30,17 @@ impl ReloadError {
     }
 }
 
-/// Refuses, by name, what has no engine yet; warns of what it does without.
+/// Refuses, by name, what has no engine yet, and programs that others than root could change; warns of
+/// what it does without.
 pub(super) fn accept(loaded: &Loaded) -> Result<(), ConfigErrors> {
     let unsupported = loaded.unsupported();
+    let programs = exec::check_config(loaded);
+    if !programs.is_empty() {
+        let refused = programs
+            .into_iter()
+            .map(|(path, unfit)| loaded.diagnostic(&path, Severity::Error, &unfit.to_string()));
+        return Err(ConfigErrors::Invalid(Diagnostics::new(refused.collect())));
+    }
     for warning in loaded
         .warnings
         .iter()
@@ -52,8 +61,11 @@ fn is_error(diagnostic: &Diagnostic) -> bool {
 
 impl Desired {
     /// Reads the file again. On failure nothing has changed.
-    pub(super) async fn reload(&mut self) -> Result<ConfigChange, ReloadError> {
-        let result = self.try_reload().await;
+    pub(super) async fn reload(
+        &mut self,
+        routers: &mut Routers,
+    ) -> Result<ConfigChange, ReloadError> {
+        let result = self.try_reload(routers).await;
         self.last_reload = LastReload {
             at: SystemTime::now(),
             error: result.as_ref().err().map(ToString::to_string),
@@ -75,7 +87,7 @@ impl Desired {
         result
     }
 
-    async fn try_reload(&mut self) -> Result<ConfigChange, ReloadError> {
+    async fn try_reload(&mut self, routers: &mut Routers) -> Result<ConfigChange, ReloadError> {
         let loaded = config::load_and_validate(&self.config_path)?;
         accept(&loaded)?;
         let change = config::diff::diff(&self.config, &loaded.config);
@@ -90,18 +102,22 @@ impl Desired {
         if !refused.is_empty() {
             return Err(ReloadError::Refused(refused));
         }
-        self.targets.send_replace(backend_addresses(&loaded.config));
         let previous = std::mem::replace(&mut self.config, loaded.config);
+        self.want_targets();
         let opens = self.datapath.is_none() && !self.config.services.is_empty();
-        let result = if opens {
+        let mut result = if opens {
             self.open().await
         } else {
             self.try_reconcile()
         };
+        // After the data plane: what is announced is forwarded.
+        if result.is_ok() {
+            result = routers.apply(&self.config).await;
+        }
         if let Err(error) = result {
             // What was applied of it goes back with the old configuration.
-            self.targets.send_replace(backend_addresses(&previous));
             self.config = previous;
+            self.want_targets();
             self.reconcile();
             return Err(ReloadError::Refused(vec![format!("{error:#}")]));
         }

@@ -8,7 +8,12 @@ use std::{
 
 use lb_common::{backend::ForwardMode, limits::LAYOUT, ring::NOBODY};
 
-use super::desired::{Datapath, Desired, Rates};
+use super::{
+    desired::{Datapath, Desired, Rates},
+    roles,
+    routers::Routers,
+    trackers::Seen,
+};
 use crate::{
     config::{self, model::Forwarding},
     control::{
@@ -24,14 +29,18 @@ use crate::{
     net::{self, NetView, NextHop, XdpPlace},
     observe::snapshot::{self, BackendState, Snapshot},
     types::IfIndex,
+    vrrp::view::View,
 };
 
 impl Desired {
     /// Does what is asked, and says how it went.
-    pub(super) async fn answer(&mut self, pending: Pending) {
+    pub(super) async fn answer(&mut self, pending: Pending, routers: &mut Routers) {
         let reply = match pending.request {
-            Request::Status => Reply::Status(Box::new(self.snapshot())),
-            Request::Reload => match self.reload().await {
+            Request::Status => {
+                let (view, tracked) = (routers.view().await, routers.tracked());
+                Reply::Status(Box::new(self.snapshot(&view, &tracked)))
+            }
+            Request::Reload => match self.reload(routers).await {
                 Ok(change) => Reply::Reloaded(Reloaded {
                     added: change.services.added.len(),
                     removed: change.services.removed.len(),
@@ -55,7 +64,7 @@ impl Desired {
         drop(pending.reply.send(reply));
     }
 
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self, vrrp: &View, tracked: &[Seen]) -> Snapshot {
         let view = self.view.borrow();
         let figures = self.datapath.as_ref().map(Figures::of);
         let figures = figures.as_ref();
@@ -79,6 +88,11 @@ impl Desired {
                 .datapath
                 .as_ref()
                 .map(|datapath| datapath.state(self.options.trace_packets, &view)),
+            vrrp: vrrp.routers.iter().map(roles::router).collect(),
+            sync_groups: vrrp.groups.iter().map(roles::group).collect(),
+            vrrp_unclaimed: roles::named(&vrrp.unclaimed),
+            vrrp_scheduling: vrrp.ordinary_scheduling.clone(),
+            trackers: tracked.iter().map(roles::tracker).collect(),
             services: self
                 .config
                 .services

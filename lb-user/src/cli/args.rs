@@ -49,6 +49,8 @@ pub(super) enum Command {
     /// Change a backend at run time
     #[command(subcommand)]
     Backend(Backend),
+    /// Remove the virtual addresses and routes of an agent that cannot come back
+    Withdraw,
 }
 
 #[derive(Debug, clap::Args)]
@@ -142,7 +144,7 @@ impl Command {
     /// What to ask the running agent; `None` for commands that ask nobody.
     pub(super) fn request(&self) -> Option<Request> {
         Some(match self {
-            Self::Run(_) | Self::Check(_) | Self::Import(_) => return None,
+            Self::Run(_) | Self::Check(_) | Self::Import(_) | Self::Withdraw => return None,
             Self::Reload => Request::Reload,
             Self::Status => Request::Status,
             Self::Explain(Explain { proto, src, dst }) => Request::Explain {

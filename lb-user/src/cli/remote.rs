@@ -14,17 +14,19 @@ use crate::{
     observe::text,
 };
 
+/// Where the running agent listens.
+pub(super) fn socket(args: &Args) -> PathBuf {
+    let given = args.socket.clone();
+    given.unwrap_or_else(|| default_socket(&args.config))
+}
+
 /// Asks, and prints the answer.
 pub(super) fn command(args: &Args) -> anyhow::Result<()> {
     let request = args
         .command
         .request()
         .context("this command asks no agent")?;
-    let socket = args
-        .socket
-        .clone()
-        .unwrap_or_else(|| default_socket(&args.config));
-    match client::ask(&socket, &request)? {
+    match client::ask(&socket(args), &request)? {
         // A reload is refused for what is in the file: lines that name their place.
         Reply::Refused { errors } if request == Request::Reload => Err(Refused(errors).into()),
         Reply::Refused { errors } => Err(anyhow::anyhow!(errors.join("; "))),

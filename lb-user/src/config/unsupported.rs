@@ -27,20 +27,12 @@ const TABLE: &[Line] = &[
     (
         "vrrp_instances",
         Severity::Error,
-        "VRRP does not run yet",
-        Rule::Section(|c| !c.vrrp_instances.is_empty()),
-    ),
-    (
-        "vrrp_sync_groups",
-        Severity::Error,
-        "VRRP does not run yet",
-        Rule::Section(|c| !c.vrrp_sync_groups.is_empty()),
-    ),
-    (
-        "scripts",
-        Severity::Error,
-        "tracking scripts do not run yet",
-        Rule::Section(|c| !c.scripts.is_empty()),
+        "`track.services` needs health checks, which do not run yet",
+        Rule::Section(|c| {
+            c.vrrp_instances
+                .iter()
+                .any(|i| !i.track.services.is_empty())
+        }),
     ),
     (
         "datapath.engine",

@@ -1,16 +1,36 @@
 //! The addresses of this host: read, added, removed.
+//!
+//! What we add is virtual: here today, on another host tomorrow. The kernel should not choose it as a
+//! source by itself, or connections that have nothing to do with it break when it leaves.
+//!
+//! * IPv6: added as deprecated (preferred lifetime 0), whatever its prefix. Rule 3 of RFC 6724 then
+//!   takes any other address of the right scope; who binds to it or answers from it notices nothing.
+//! * IPv4 has no such rule. In a network that the interface is in already an address becomes secondary,
+//!   and those the kernel never chooses. Another (a /32, say) comes behind the interface's own in the
+//!   list from which the kernel takes the first. It is chosen only to reach a network of its own.
+//! * A /128 is added without a route to its "network"; for a /32 the kernel makes none either. With
+//!   another prefix the kernel's route is wanted: the interface may have no other address in there.
+//!   When the address goes, the kernel keeps the route for others in the network.
+//! * Duplicate address detection is off: it would make an IPv6 address wait for a second after every
+//!   takeover, and VRRP is there to see duplicates.
 
 use std::net::IpAddr;
 
+use futures_util::{StreamExt as _, stream};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
-    address::{AddressAttribute, AddressHeaderFlags, AddressMessage},
+    address::{
+        AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
+        CacheInfo,
+    },
 };
 use nix::errno::Errno;
 
-use super::{Net, RequestError};
+use super::{Net, PROTOCOL, RequestError};
 use crate::types::IfIndex;
+
+mod promote;
 
 /// An address an interface has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +45,10 @@ pub struct Address {
     pub secondary: bool,
     /// Added without duplicate address detection (IPv6), as virtual addresses are.
     pub unchecked: bool,
+    /// Duplicate address detection goes on or failed (IPv6): the kernel does not let it be a source.
+    pub tentative: bool,
+    /// Carries [`PROTOCOL`]: we added it, in this life or an earlier one.
+    pub ours: bool,
 }
 
 /// An address to add or remove.
@@ -94,13 +118,13 @@ impl Net {
             .collect())
     }
 
-    /// Adds an address; `false` if it was there already. IPv6 without duplicate address
-    /// detection: it would keep a virtual address unusable for a second after every takeover.
+    /// Adds an address with our [`PROTOCOL`]; `false` if it was there already, whoever added it.
+    /// [The module](self) says how it is added.
     ///
     /// # Errors
     /// [`AddressError::Add`].
     pub async fn add_address(&self, spec: &AddressSpec) -> Result<bool, AddressError> {
-        let message = RouteNetlinkMessage::NewAddress(spec.message(true));
+        let message = RouteNetlinkMessage::NewAddress(spec.full_message());
         match self.order(message, NLM_F_CREATE | NLM_F_EXCL).await {
             Ok(()) => Ok(true),
             Err(error) if error.is(Errno::EEXIST) => Ok(false),
@@ -113,14 +137,61 @@ impl Net {
         }
     }
 
-    /// Removes an address; `false` if it was not there (or its interface is gone). The kernel
-    /// removes an IPv4 network's secondary addresses with its first one, unless the sysctl
-    /// `promote_secondaries` is set.
+    /// [`Net::add_address`] for many, with several requests under way at once; answers in the order
+    /// of `specs`. When the future is dropped, some of the rest may have been added.
+    pub async fn add_addresses(&self, specs: &[AddressSpec]) -> Vec<Result<bool, AddressError>> {
+        stream::iter(specs)
+            .map(|spec| self.add_address(spec))
+            .buffered(AT_ONCE)
+            .collect()
+            .await
+    }
+
+    /// Removes an address; `false` if it was not there (or its interface is gone).
     ///
     /// # Errors
     /// [`AddressError::Remove`].
     pub async fn remove_address(&self, spec: &AddressSpec) -> Result<bool, AddressError> {
-        let message = RouteNetlinkMessage::DelAddress(spec.message(false));
+        let promoting = self.spare_others(std::slice::from_ref(spec)).await;
+        let result = self.withdraw(spec).await;
+        self.stop_promoting(promoting).await;
+        result
+    }
+
+    /// [`Net::remove_address`] for many, as [`Net::add_addresses`]. Of an IPv4 network's addresses the
+    /// kernel may remove several at once: the answer for the others is `false`.
+    pub async fn remove_addresses(&self, specs: &[AddressSpec]) -> Vec<Result<bool, AddressError>> {
+        let promoting = self.spare_others(specs).await;
+        let results = stream::iter(specs)
+            .map(|spec| self.withdraw(spec))
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        self.stop_promoting(promoting).await;
+        results
+    }
+
+    /// Sees to it that no others go with these; where to [stop](Net::stop_promoting) that.
+    async fn spare_others(&self, specs: &[AddressSpec]) -> Vec<IfIndex> {
+        // A /32 has its network to itself.
+        if !specs
+            .iter()
+            .any(|spec| spec.address.is_ipv4() && spec.prefix < 32)
+        {
+            return Vec::new();
+        }
+        match self.addresses().await {
+            Ok(all) => {
+                let endangered = promote::endangered(&all, specs);
+                self.start_promoting(endangered).await
+            }
+            // Virtual addresses have to go whatever happens.
+            Err(_) => Vec::new(),
+        }
+    }
+
+    async fn withdraw(&self, spec: &AddressSpec) -> Result<bool, AddressError> {
+        let message = RouteNetlinkMessage::DelAddress(spec.message());
         match self.order(message, 0).await {
             Ok(()) => Ok(true),
             Err(error) if error.is(Errno::EADDRNOTAVAIL) || error.is(Errno::ENODEV) => Ok(false),
@@ -137,23 +208,32 @@ impl Net {
 impl Address {
     /// `None` for what is no unicast address of an IP family.
     pub(super) fn from_message(message: &AddressMessage) -> Option<Self> {
-        let (mut local, mut address) = (None, None);
+        let (mut local, mut address, mut ours) = (None, None, false);
         for attribute in &message.attributes {
             match attribute {
                 AddressAttribute::Local(ip) => local = Some(*ip),
                 AddressAttribute::Address(ip) => address = Some(*ip),
+                AddressAttribute::Protocol(protocol) => ours = u8::from(*protocol) == PROTOCOL,
                 _ => {}
             }
         }
+        let has = |flag| message.header.flags.contains(flag);
         Some(Self {
             interface: IfIndex::new(message.header.index)?,
             // On a point-to-point interface "address" is the peer's; "local" is ours.
             address: local.or(address)?,
             prefix: message.header.prefix_len,
-            secondary: message.header.flags.contains(AddressHeaderFlags::Secondary)
+            secondary: has(AddressHeaderFlags::Secondary)
                 && message.header.family == AddressFamily::Inet,
-            unchecked: message.header.flags.contains(AddressHeaderFlags::Nodad),
+            unchecked: has(AddressHeaderFlags::Nodad),
+            tentative: has(AddressHeaderFlags::Tentative),
+            ours,
         })
+    }
+
+    /// What tells it from others in a table.
+    pub(super) fn key(&self) -> (IpAddr, IfIndex, u8) {
+        (self.address, self.interface, self.prefix)
     }
 
     /// Whether `other` is in this address's network.
@@ -164,7 +244,8 @@ impl Address {
 }
 
 impl AddressSpec {
-    fn message(&self, labelled: bool) -> AddressMessage {
+    /// What names the address.
+    fn message(&self) -> AddressMessage {
         let mut message = AddressMessage::default();
         message.header.family = family(self.address);
         message.header.prefix_len = self.prefix;
@@ -173,12 +254,25 @@ impl AddressSpec {
             AddressAttribute::Local(self.address),
             AddressAttribute::Address(self.address),
         ];
+        message
+    }
+
+    /// The same, with how to add it.
+    fn full_message(&self) -> AddressMessage {
+        let mut message = self.message();
+        let attributes = &mut message.attributes;
+        let mark = AddressProtocol::Other(PROTOCOL);
+        attributes.push(AddressAttribute::Protocol(mark));
         if self.address.is_ipv6() {
-            message.header.flags = AddressHeaderFlags::Nodad;
-        } else if let Some(label) = self.label.as_ref().filter(|_| labelled) {
-            message
-                .attributes
-                .push(AddressAttribute::Label(label.clone()));
+            let mut flags = AddressFlags::Nodad;
+            flags.set(AddressFlags::Noprefixroute, self.prefix == 128);
+            attributes.push(AddressAttribute::Flags(flags));
+            let mut lifetimes = CacheInfo::default();
+            lifetimes.ifa_preferred = 0;
+            lifetimes.ifa_valid = u32::MAX;
+            attributes.push(AddressAttribute::CacheInfo(lifetimes));
+        } else if let Some(label) = &self.label {
+            attributes.push(AddressAttribute::Label(label.clone()));
         }
         message
     }
@@ -191,3 +285,6 @@ pub(super) fn family(address: IpAddr) -> AddressFamily {
         IpAddr::V6(_) => AddressFamily::Inet6,
     }
 }
+
+/// Requests under way: their answers wait in the socket's buffer, which holds some 200 small ones.
+const AT_ONCE: usize = 64;

@@ -45,7 +45,7 @@ impl RequestError {
 }
 
 /// An error with everything that caused it, for the log.
-pub(super) fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

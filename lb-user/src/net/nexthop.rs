@@ -1,13 +1,9 @@
 //! Pure: from the kernel's tables to the next hop of an address.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-    net::IpAddr,
-};
+use std::{collections::HashMap, fmt, net::IpAddr};
 
 use super::{
-    address::Address,
+    fold::{Addresses, Links},
     link::Link,
     neighbour::{Neighbour, NeighbourKey, NeighbourState},
     route::RouteAnswer,
@@ -35,6 +31,8 @@ pub enum NextHop {
         mtu: u32,
         /// The address the kernel would send from; `None` if this host has none of that family.
         source: Option<IpAddr>,
+        /// The router on the way; `None`: the address itself is on the link.
+        via: Option<IpAddr>,
     },
     /// It is an address of our own.
     Local,
@@ -107,9 +105,9 @@ pub enum Unresolved {
 #[derive(Debug, Default)]
 pub struct Tables {
     /// Every interface.
-    pub links: BTreeMap<IfIndex, Link>,
-    /// Every address of ours; the same one may be on several interfaces or with several prefixes.
-    pub addresses: BTreeMap<(IpAddr, IfIndex, u8), Address>,
+    pub links: Links,
+    /// Every address of ours.
+    pub addresses: Addresses,
     /// The answer for each address asked for.
     pub routes: HashMap<IpAddr, RouteAnswer>,
     /// Every neighbour entry.
@@ -143,7 +141,7 @@ impl Tables {
                     address: gateway.unwrap_or(to),
                 };
                 let source = source.or_else(|| self.any_source(*interface, to));
-                self.by_neighbour(neighbour, source, *mtu)
+                self.by_neighbour(neighbour, *gateway, source, *mtu)
                     .unwrap_or_else(unresolved)
             }
         }
@@ -201,6 +199,7 @@ impl Tables {
     fn by_neighbour(
         &self,
         key: NeighbourKey,
+        via: Option<IpAddr>,
         source: Option<IpAddr>,
         route_mtu: Option<u32>,
     ) -> Result<NextHop, Unresolved> {
@@ -220,6 +219,7 @@ impl Tables {
             vlans,
             mtu: route_mtu.map_or(link.mtu, |mtu| mtu.min(link.mtu)),
             source,
+            via,
         })
     }
 

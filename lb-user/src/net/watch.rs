@@ -14,11 +14,6 @@ use std::{
     pin::Pin,
 };
 
-use futures_util::{Stream, StreamExt as _};
-use netlink_packet_core::NetlinkMessage;
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_sys::AsyncSocket as _;
-use nix::sys::socket::{setsockopt, sockopt};
 use rtnetlink::MulticastGroup;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +22,7 @@ use self::driver::{Driver, Ends};
 use super::{
     Net, NextHop, OpenError,
     link::Link,
+    news::{self, Events},
     probe::{self, Peers},
 };
 use crate::types::IfIndex;
@@ -60,8 +56,6 @@ pub struct Watch {
     events: Events,
 }
 
-type Events = Pin<Box<dyn Stream<Item = NetlinkMessage<RouteNetlinkMessage>> + Send>>;
-
 impl Watch {
     /// Subscribes, in the calling thread's network namespace. [`Watch::run`] must be polled on
     /// threads of the same one.
@@ -72,17 +66,14 @@ impl Watch {
     /// # Errors
     /// The kernel has no file descriptor or no netlink to give.
     pub fn open() -> Result<Self, OpenError> {
-        // Events on a socket of their own: when they overrun it, no answer is lost with them.
-        let (mut news, _, events) =
-            rtnetlink::new_multicast_connection(GROUPS).map_err(OpenError)?;
-        widen(&mut news);
+        let (news, events) = news::subscribe(GROUPS)?;
         let (net, answers) = Net::open()?;
         Ok(Self {
             net,
             connections: Box::pin(async {
                 tokio::select! { () = news => {}, () = answers => {} }
             }),
-            events: Box::pin(events.map(|(message, _)| message)),
+            events,
         })
     }
 
@@ -116,15 +107,6 @@ impl Watch {
     }
 }
 
-/// A burst of events, ten thousand managed neighbours say, must fit. Best effort: a smaller buffer
-/// only means that we read everything anew more often.
-fn widen(connection: &mut netlink_proto::Connection<RouteNetlinkMessage>) {
-    let socket = connection.socket_mut().socket_ref();
-    if setsockopt(socket, sockopt::RcvBufForce, &EVENT_BUFFER).is_err() {
-        tracing::debug!("the buffer for network events stays at its default size");
-    }
-}
-
 /// Every kind of message that can change a next hop. Neighbours make most of them.
 const GROUPS: &[MulticastGroup] = &[
     MulticastGroup::Link,
@@ -138,5 +120,3 @@ const GROUPS: &[MulticastGroup] = &[
 ];
 /// Answers of probes not yet told to the kernel.
 const LEARNED_CAPACITY: usize = 256;
-/// Bytes of events that may wait.
-const EVENT_BUFFER: usize = 4 << 20;

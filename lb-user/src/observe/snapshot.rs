@@ -25,6 +25,21 @@ pub struct Snapshot {
     pub config: ConfigState,
     /// The data plane; `null` while no service needs it.
     pub datapath: Option<Datapath>,
+    /// Virtual routers, in the order of the file.
+    #[serde(default)]
+    pub vrrp: Vec<VirtualRouter>,
+    /// Virtual routers that move together.
+    #[serde(default)]
+    pub sync_groups: Vec<SyncGroup>,
+    /// Adverts for no virtual router of ours, by reason.
+    #[serde(default)]
+    pub vrrp_unclaimed: BTreeMap<String, u64>,
+    /// Why adverts may be late on a busy machine; `null`: they have real-time priority.
+    #[serde(default)]
+    pub vrrp_scheduling: Option<String>,
+    /// What virtual routers track outside of the network.
+    #[serde(default)]
+    pub trackers: Vec<Tracker>,
     /// In the order of the file.
     pub services: Vec<Service>,
     /// Dropped packets of services, by reason; every reason is there.
@@ -113,6 +128,107 @@ pub struct Traffic {
     pub new_flows: u64,
     /// Over the last second.
     pub packets_per_second: f64,
+}
+
+/// A virtual router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualRouter {
+    /// Its name.
+    pub name: String,
+    /// Where it speaks.
+    pub interface: String,
+    /// Its number.
+    pub virtual_router_id: u8,
+    /// `init`, `backup`, `master` or `fault`.
+    pub state: String,
+    /// Why it has that role.
+    pub reason: String,
+    /// Configured priority.
+    pub priority: u8,
+    /// After tracking.
+    pub effective_priority: u8,
+    /// What tracking does: each contribution, each fault, and what is waited for.
+    pub reasons: Vec<String>,
+    /// Where its adverts come from.
+    pub source: Option<IpAddr>,
+    /// Who is master, as far as it knows.
+    pub master: Option<IpAddr>,
+    /// The master's priority.
+    pub master_priority: Option<u8>,
+    /// Since the master's last advert, its own included.
+    pub last_advert_age_ms: Option<u64>,
+    /// Time between its adverts.
+    pub advertisement_interval_ms: u64,
+    /// What it holds as master.
+    pub virtual_addresses: Vec<IpAddr>,
+    /// What the peer says to hold, where that is something else.
+    pub peer_virtual_addresses: Option<Vec<IpAddr>>,
+    /// Changes of role since the agent's start, which is none itself.
+    pub transitions: u64,
+    /// The last of them, the start included.
+    pub last_transition: Option<RoleChange>,
+    /// What keeps addresses or routes from being as they should.
+    pub problem: Option<String>,
+    /// Adverts.
+    pub counters: AdvertCounters,
+}
+
+/// A change of role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleChange {
+    /// Before.
+    pub from: String,
+    /// After.
+    pub to: String,
+    /// Why.
+    pub reason: String,
+    /// Unix time, milliseconds.
+    pub at_unix_ms: u64,
+}
+
+/// Adverts since the agent's start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdvertCounters {
+    /// Sent.
+    pub sent: u64,
+    /// Not sent, for an error.
+    pub send_errors: u64,
+    /// Listened to.
+    pub received: u64,
+    /// Those of them that said: I step down.
+    pub released: u64,
+    /// Version 3 over IPv4: how those received were summed.
+    pub checksum_forms: BTreeMap<String, u64>,
+    /// Ignored, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Bursts of gratuitous ARP or unsolicited neighbour advertisements.
+    pub announcements: u64,
+    /// Virtual addresses put back that somebody else had removed.
+    pub restored: u64,
+}
+
+/// Virtual routers that move together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncGroup {
+    /// Its name.
+    pub name: String,
+    /// The role of all.
+    pub state: String,
+    /// Its members.
+    pub members: Vec<String>,
+}
+
+/// Something tracked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracker {
+    /// What: `script NAME`, `process NAME`, `file PATH`.
+    pub name: String,
+    /// `unknown`, `good`, `bad`, `missing`, or a file's number.
+    pub state: String,
+    /// What was last seen.
+    pub text: String,
+    /// How long it has been so.
+    pub for_seconds: u64,
 }
 
 /// A service.

@@ -4,6 +4,8 @@ use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
 use super::snapshot::{Backend, Datapath, Service, Snapshot, Traffic};
 
+mod vrrp;
+
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +14,7 @@ mod tests;
 pub fn screen(snapshot: &Snapshot) -> String {
     let mut out = String::new();
     head(&mut out, snapshot);
+    vrrp::routers(&mut out, snapshot);
     services(&mut out, &snapshot.services);
     let drops: Vec<_> = snapshot
         .drops

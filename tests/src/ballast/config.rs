@@ -10,6 +10,8 @@ use std::{
 pub struct Config {
     /// `datapath.interfaces`.
     pub interfaces: Vec<String>,
+    /// `datapath.ring_memory`, where it is not the default.
+    pub ring_memory: Option<&'static str>,
     /// `services`.
     pub services: Vec<Service>,
     /// Written at the end as it is: other top-level keys.
@@ -128,6 +130,9 @@ impl Display for Config {
             "datapath:\n  interfaces: [{}]",
             self.interfaces.join(", ")
         )?;
+        if let Some(size) = self.ring_memory {
+            writeln!(f, "  ring_memory: {size}")?;
+        }
         if !self.services.is_empty() {
             writeln!(f, "services:")?;
         }

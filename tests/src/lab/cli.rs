@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use super::{decap, demo};
+use super::{decap, demo, failover};
 use crate::netns::init;
 
 #[derive(Parser)]
@@ -19,6 +19,8 @@ struct Flags {
 enum Command {
     /// Show Ballast at work: real requests, real web servers, a failure, the counters
     Demo(demo::Flags),
+    /// Measure what a client sees of a failover, Ballast next to keepalived
+    Failover(failover::Flags),
     /// Hold a host's namespaces until stdin ends (started by the harness)
     #[command(hide = true)]
     Init {
@@ -49,6 +51,7 @@ enum Command {
 pub fn main() -> Result<()> {
     match Flags::parse().command {
         Command::Demo(flags) => demo::run(flags),
+        Command::Failover(flags) => failover::run(&flags),
         Command::Init { name } => init::helper(&name),
         Command::Pid1 { name } => init::pid1(&name),
         Command::Decap { sources, device } => decap::run(&device, &sources),

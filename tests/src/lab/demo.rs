@@ -1,6 +1,8 @@
 //! `lab demo`: what Ballast does, shown on a lab of hosts with real programs and real requests.
 
 mod document;
+mod failover;
+mod picture;
 mod story;
 
 use std::{collections::BTreeMap, fs, process, thread, time::Duration};
@@ -10,15 +12,17 @@ use nix::sys::signal::{SigSet, Signal};
 
 use crate::{
     ballast::{
-        BackendCounters,
+        Agent, BackendCounters, Counters,
         Forwarding::{DirectRouting, Tunnel},
         from_pinned_maps, from_status,
     },
-    client::{Load, Pace, Report},
+    client::{Get, Load, Pace, Report},
     lab::Lab,
-    site::Site,
+    pair::{Pair, Setup, Stack},
+    topology::VIP,
+    vrrp::{Version, VirtualRouter},
 };
-use document::{Document, Interruption};
+use document::{Document, Events, Interruption};
 use story::Story;
 
 /// How `lab demo` was called.
@@ -60,72 +64,103 @@ pub(super) fn run(flags: Flags) -> Result<()> {
 }
 
 fn play(story: &Story, lab: &Lab, keep: Option<SigSet>) -> Result<Document> {
-    story.title("A client, a balancer, four web servers: each a host of its own (namespaces)");
-    let mut site = Site::prepare(lab, &[DirectRouting, DirectRouting, DirectRouting, Tunnel])?;
-    site.config.services.retain(|service| service.name == "web");
-    site.agent.write_config(&site.config.to_string())?;
-    story.hosts(&site);
+    story.title("A client, two balancers, four web servers: each a host of its own (namespaces)");
+    let mut pair = Pair::prepare(lab, setup())?;
+    story.hosts(&pair);
 
-    story.title("The balancer's one file, /etc/ballast/ballast.yaml to be");
-    story.block(&site.config.to_string());
-    site.agent.run()?;
-    story.say("`ballast run` is ready: XDP is attached to eth0, the rings are written");
+    story.title("The balancers' one file, /etc/ballast/ballast.yaml to be, here of lb1");
+    story.block(&pair.config(0).to_string());
+    pair.run(0)?;
+    pair.run(1)?;
+    story.say("`ballast run` is ready on both: XDP is attached to eth0, the rings are written");
+    pair.wait_for_master(0, LIMIT)?;
+    story.say(&format!("lb1 is master and has {VIP}, lb2 is its backup"));
 
     story.title("Requests through the virtual address, a new connection each");
-    let requests = Load::burst(&site.net.client.host, &site.get(), THREADS, REQUESTS)?;
+    let requests = Load::burst(&pair.net.client.host, &get(), THREADS, REQUESTS)?;
     story.answers(&requests);
-    let counters = counters(&site)?;
+    let counters = counters(&pair)?;
 
-    story.title("The agent is killed under load (kill -9), and started again");
-    let agent_kill = under_load(story, &mut site, |story, site| {
-        site.agent.kill()?;
+    story.title("The master's agent is killed under load (kill -9), and started again");
+    let agent_kill = under_load(story, &mut pair, &["--keep-datapath"], |story, agent| {
+        agent.kill()?;
         story.say("killed; the pinned XDP program goes on forwarding");
         Ok(())
     })?;
 
-    story.title("The agent is restarted in good order under load, as for an upgrade");
-    let restart = under_load(story, &mut site, |story, site| {
-        site.agent.stop()?;
+    story.title("It is restarted in good order under load, as for an upgrade");
+    let restart = under_load(story, &mut pair, &[], |story, agent| {
+        agent.stop()?;
         story.say("stopped with --keep-datapath; nobody is there to notice");
         Ok(())
     })?;
 
     story.title(
-        "What each web server got, from `ballast status` and from the pinned map by bpftool",
+        "What each web server got through lb1, from `ballast status` and from the pinned map by bpftool",
     );
-    let (status, pinned) = both_counters(&site)?;
+    let (status, pinned) = both_counters(&pair)?;
     story.counters(&status, &pinned);
 
+    story.title("The master is stopped in good order: it says so, and forwards until lb2 does");
+    let stop = failover::stop(story, &mut pair)?;
+
+    story.title("The master loses its power: cable, processes and XDP program are gone at once");
+    let failover = failover::power_off(story, &mut pair)?;
+
+    let events = Events {
+        agent_kill,
+        restart,
+        stop,
+        failover,
+    };
     let document = Document::new(
         &requests,
         &counters,
-        &site.config,
-        agent_kill,
-        restart,
+        &pair.config(0),
+        events,
         status == pinned,
     );
     if let Some(signals) = keep {
-        story.commands(&site);
+        story.commands(&pair);
         signals.wait()?;
     }
     story.title("Tearing down");
-    drop(site);
+    drop(pair);
     story.say("no namespace, interface, pin or process is left");
     Ok(document)
 }
 
-/// Requests go on while `interrupt` takes the agent away, while it is gone, and while it starts.
+fn setup() -> Setup {
+    let forwarding = [DirectRouting, DirectRouting, DirectRouting, Tunnel];
+    Setup::new([Stack::Ballast; 2], |index| {
+        VirtualRouter::new("front", 51, Version::V3)
+            .priority(if index == 0 { 150 } else { 100 })
+            .interval(Duration::from_millis(100))
+            .address(VIP)
+    })
+    .web(&forwarding)
+}
+
+fn get() -> Get {
+    Get::new((VIP, 80))
+}
+
+/// Requests go on while `interrupt` takes lb1's agent away, while it is gone, and while it starts
+/// again, with `flags`.
 fn under_load(
     story: &Story,
-    site: &mut Site,
-    interrupt: impl FnOnce(&Story, &mut Site) -> Result<()>,
+    pair: &mut Pair<'_>,
+    flags: &[&str],
+    interrupt: impl FnOnce(&Story, &mut Agent) -> Result<()>,
 ) -> Result<Interruption> {
-    let load = Load::start(&site.net.client.host, &site.get(), PACE);
+    pair.wait_for_master(0, LIMIT)?;
+    let load = Load::start(&pair.net.client.host, &get(), PACE);
     load.wait_for_more(REQUESTS / 3, LIMIT)?;
-    interrupt(story, site)?;
+    let agent = &mut pair.balancer_mut(0)?.agent;
+    interrupt(story, agent)?;
     load.wait_for_more(REQUESTS / 3, LIMIT)?;
-    site.agent.flags = vec!["--keep-datapath".to_owned()];
-    site.agent.run()?;
+    agent.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    agent.run()?;
     story.say("started again: it took over what it found");
     load.wait_for_more(REQUESTS / 3, LIMIT)?;
     let report = load.stop()?;
@@ -136,24 +171,25 @@ fn under_load(
     })
 }
 
-/// By backend name; the demo has one service.
+/// By backend name, of the service `web`.
 type ByBackend = BTreeMap<String, BackendCounters>;
 
-fn counters(site: &Site) -> Result<ByBackend> {
-    let status = from_status(&site.agent.status()?)?;
-    Ok(status
-        .into_iter()
-        .map(|((_, backend), counters)| (backend, counters))
-        .collect())
+fn counters(pair: &Pair<'_>) -> Result<ByBackend> {
+    let status = from_status(&pair.balancer(0)?.agent.status()?)?;
+    Ok(of_web(status))
 }
 
-fn both_counters(site: &Site) -> Result<(ByBackend, ByBackend)> {
-    let pinned = from_pinned_maps(&site.net.lb.host, "/sys/fs/bpf/ballast")?;
-    let pinned = pinned
+fn both_counters(pair: &Pair<'_>) -> Result<(ByBackend, ByBackend)> {
+    let pinned = from_pinned_maps(&pair.net.lbs[0].host, "/sys/fs/bpf/ballast")?;
+    Ok((counters(pair)?, of_web(pinned)))
+}
+
+fn of_web(counters: Counters) -> ByBackend {
+    counters
         .into_iter()
+        .filter(|((service, _), _)| service == "web")
         .map(|((_, backend), counters)| (backend, counters))
-        .collect();
-    Ok((counters(site)?, pinned))
+        .collect()
 }
 
 /// Keeps Ctrl-C and SIGTERM from this thread and those it makes.

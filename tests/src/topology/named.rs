@@ -113,7 +113,13 @@ pub fn two_networks(lab: &Lab, webs: usize) -> Result<TwoNetworks> {
 
 /// Plugs `host` into `network`, as number `number` of subnet `subnet`: 10.SUBNET.0.NUMBER and
 /// fd00:0:0:SUBNET::NUMBER, where the digits of the decimal number are the hexadecimal ones.
-fn plug_in(network: &Network, host: Host, device: &str, subnet: u8, number: u16) -> Result<Node> {
+pub(super) fn plug_in(
+    network: &Network,
+    host: Host,
+    device: &str,
+    subnet: u8,
+    number: u16,
+) -> Result<Node> {
     let v4 = Ipv4Addr::new(10, subnet, 0, u8::try_from(number)?);
     let tail = u16::from_str_radix(&number.to_string(), 16)?;
     let v6 = Ipv6Addr::new(0xfd00, 0, 0, subnet.into(), 0, 0, 0, tail);

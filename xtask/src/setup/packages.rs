@@ -194,6 +194,8 @@ const TOOLS: &[Tool] = &[
     daemon("nginx"),
     daemon("haproxy"),
     daemon("keepalived"),
+    // fuzz: libFuzzer comes as C++; with the compiler come gcc and libc6-dev
+    tool(Part::Fuzz, Probe::Binary("c++"), "g++"),
 ];
 
 #[cfg(test)]

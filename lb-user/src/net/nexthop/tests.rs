@@ -1,5 +1,5 @@
 use super::*;
-use crate::net::link::Vlan;
+use crate::net::{address::Address, link::Vlan};
 
 /// eth0 (10.0.0.1/24, fd00::1/64), with eth0.5 (10.5.0.1/24) in VLAN 5, svc (802.1ad 7) on eth0 and
 /// svc.8 (10.8.0.1/24) in VLAN 8 of it.
@@ -305,6 +305,8 @@ fn add_address(tables: &mut Tables, interface: u32, text: &str, prefix: u8) {
         prefix,
         secondary: false,
         unchecked: false,
+        tentative: false,
+        ours: false,
     };
     let key = (address.address, address.interface, prefix);
     tables.addresses.insert(key, address);

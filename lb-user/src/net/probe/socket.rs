@@ -2,13 +2,15 @@
 
 use std::{
     io::{self, Read as _},
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
-use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
-use tokio::io::{Interest, unix::AsyncFd};
+use socket2::SockFilter;
 
-use crate::types::IfIndex;
+use crate::{
+    net::{async_socket::AsyncSocket, packet_socket},
+    types::IfIndex,
+};
 
 /// Which question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,21 +23,19 @@ pub(super) enum Family {
 
 /// Sends and receives whole Ethernet frames.
 #[derive(Debug)]
-pub(super) struct ProbeSocket(AsyncFd<Socket>);
+pub(super) struct ProbeSocket(AsyncSocket);
 
 impl ProbeSocket {
     /// Needs CAP_NET_RAW, in the network namespace of the interface and of the calling thread.
     pub(super) fn open(interface: IfIndex, family: Family) -> io::Result<Self> {
-        // Protocol 0 hears nothing: no frame can slip in before the filter is there.
-        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
-        socket.set_nonblocking(true)?;
+        let socket = packet_socket::open()?;
         socket.attach_filter(&filter(family))?;
-        socket.bind(&link_address(interface, family)?)?;
-        #[expect(unsafe_code, reason = "tokio wants a promise about the descriptor")]
-        // SAFETY: the socket owns its descriptor and moves into the `AsyncFd`, of which only shared
-        // borrows are taken: it stays open and the same for as long as it is registered.
-        let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
-        Ok(Self(socket.map_err(|error| error.into_parts().1)?))
+        let ethernet_type = match family {
+            Family::Arp => libc::ETH_P_ARP,
+            Family::Ndp => libc::ETH_P_IPV6,
+        };
+        socket.bind(&packet_socket::link_address(interface, ethernet_type)?)?;
+        AsyncSocket::new(socket).map(Self)
     }
 
     /// Sends without waiting: a full queue is [`io::ErrorKind::WouldBlock`].
@@ -45,47 +45,14 @@ impl ProbeSocket {
 
     /// The next frame.
     pub(super) fn poll_receive(&self, context: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
-        loop {
-            let mut guard = ready!(self.0.poll_read_ready(context))?;
-            let mut frame = vec![0; FRAME];
-            let received = guard.try_io(|socket| {
-                let mut socket: &Socket = socket.get_ref();
-                socket.read(&mut frame)
-            });
-            if let Ok(length) = received {
-                return Poll::Ready(length.map(|length| {
-                    frame.truncate(length);
-                    frame
-                }));
-            }
-        }
+        let mut frame = vec![0; FRAME];
+        self.0
+            .poll_read(context, |mut socket| socket.read(&mut frame))
+            .map_ok(|length| {
+                frame.truncate(length);
+                frame
+            })
     }
-}
-
-/// A `sockaddr_ll` that binds to one interface and protocol.
-fn link_address(interface: IfIndex, family: Family) -> io::Result<SockAddr> {
-    let protocol = match family {
-        Family::Arp => libc::ETH_P_ARP,
-        Family::Ndp => libc::ETH_P_IPV6,
-    };
-    let too_large = |_| io::Error::from(io::ErrorKind::InvalidInput);
-    let protocol = u16::try_from(protocol).map_err(too_large)?;
-    let index = i32::try_from(interface.get()).map_err(too_large)?;
-    let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).map_err(too_large)?;
-    #[expect(unsafe_code, reason = "socket2 has no packet socket address")]
-    // SAFETY: the storage is zeroed, aligned and larger than a `sockaddr_ll`, of which every bit
-    // pattern is valid; family and length are set to match.
-    let (_, address) = unsafe {
-        SockAddr::try_init(|storage, storage_length| {
-            let address = &mut *storage.cast::<libc::sockaddr_ll>();
-            address.sll_family = libc::sa_family_t::try_from(libc::AF_PACKET).map_err(too_large)?;
-            address.sll_protocol = protocol.to_be();
-            address.sll_ifindex = index;
-            *storage_length = length;
-            Ok(())
-        })
-    }?;
-    Ok(address)
 }
 
 /// Classic BPF: frames to this host that are ARP replies or neighbour advertisements. Without it, a

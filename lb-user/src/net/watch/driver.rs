@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Events, NetView, WatchError,
+    NetView, WatchError,
     events::{self, Change},
     upkeep::Upkeep,
 };
@@ -26,6 +26,7 @@ use crate::net::{
     error::chain,
     link::LinkError,
     neighbour::{NeighbourError, NeighbourKey},
+    news::Events,
     nexthop::Tables,
     probe::{Learned, Peer, Peers},
 };

@@ -2,14 +2,12 @@
 
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use crate::{
-    net::{
-        address::Address,
-        link::Link,
-        neighbour::{Neighbour, NeighbourKey, NeighbourState},
-        nexthop::Tables,
-    },
-    types::IfIndex,
+use crate::net::{
+    address::Address,
+    fold,
+    link::Link,
+    neighbour::{Neighbour, NeighbourKey, NeighbourState},
+    nexthop::Tables,
 };
 
 #[cfg(test)]
@@ -29,28 +27,11 @@ pub(super) enum Change {
 /// Enters one message into the tables. Routes are not kept, only asked for.
 pub(super) fn apply(tables: &mut Tables, message: &RouteNetlinkMessage) -> Change {
     match message {
-        RouteNetlinkMessage::NewLink(message) => match Link::from_message(message) {
-            Some(link) => set_link(tables, link),
-            None => Change::Nothing,
-        },
-        RouteNetlinkMessage::DelLink(message) => {
-            // A port that leaves its bridge is a "deleted link" of another family.
-            let whole = message.header.interface_family == AddressFamily::Unspec;
-            let index = IfIndex::new(message.header.index).filter(|_| whole);
-            changed(
-                index
-                    .and_then(|index| tables.links.remove(&index))
-                    .is_some(),
-            )
+        RouteNetlinkMessage::NewLink(_) | RouteNetlinkMessage::DelLink(_) => {
+            changed(fold::link(&mut tables.links, message).is_change())
         }
-        RouteNetlinkMessage::NewAddress(message) => match Address::from_message(message) {
-            Some(address) => set_address(tables, address),
-            None => Change::Nothing,
-        },
-        RouteNetlinkMessage::DelAddress(message) => {
-            let gone = Address::from_message(message)
-                .and_then(|address| tables.addresses.remove(&address_key(&address)));
-            changed(gone.is_some())
+        RouteNetlinkMessage::NewAddress(_) | RouteNetlinkMessage::DelAddress(_) => {
+            changed(fold::address(&mut tables.addresses, message).is_change())
         }
         RouteNetlinkMessage::NewNeighbour(message) => match Neighbour::from_message(message) {
             Some(neighbour) => set_neighbour(tables, neighbour),
@@ -82,28 +63,13 @@ pub(super) fn replace(
     addresses: Vec<Address>,
     neighbours: Vec<Neighbour>,
 ) {
-    tables.links = links.into_iter().map(|link| (link.index, link)).collect();
-    tables.addresses = addresses
-        .into_iter()
-        .map(|address| (address_key(&address), address))
-        .collect();
+    tables.links = fold::links(links);
+    tables.addresses = fold::addresses(addresses);
     let old = std::mem::take(&mut tables.neighbours);
     tables.neighbours = neighbours
         .into_iter()
         .map(|neighbour| (neighbour.key, settled(old.get(&neighbour.key), neighbour)))
         .collect();
-}
-
-fn set_link(tables: &mut Tables, link: Link) -> Change {
-    let old = tables.links.insert(link.index, link.clone());
-    changed(old.as_ref() != Some(&link))
-}
-
-fn set_address(tables: &mut Tables, address: Address) -> Change {
-    let old = tables
-        .addresses
-        .insert(address_key(&address), address.clone());
-    changed(old.as_ref() != Some(&address))
 }
 
 fn set_neighbour(tables: &mut Tables, neighbour: Neighbour) -> Change {
@@ -124,10 +90,6 @@ fn settled(old: Option<&Neighbour>, mut new: Neighbour) -> Neighbour {
         new.state = NeighbourState::Failed;
     }
     new
-}
-
-fn address_key(address: &Address) -> (std::net::IpAddr, IfIndex, u8) {
-    (address.address, address.interface, address.prefix)
 }
 
 fn changed(yes: bool) -> Change {

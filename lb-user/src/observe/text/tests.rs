@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::observe::snapshot::*;
 
@@ -52,6 +54,43 @@ fn snapshot() -> Snapshot {
                 total: 256 << 20,
             },
         }),
+        vrrp: vec![VirtualRouter {
+            name: "FloatIP01".to_owned(),
+            interface: "eth0".to_owned(),
+            virtual_router_id: 1,
+            state: "backup".to_owned(),
+            reason: "10.9.0.2 has the higher priority 110".to_owned(),
+            priority: 100,
+            effective_priority: 80,
+            reasons: vec!["script chk_haproxy failed: -20".to_owned()],
+            source: Some("10.9.0.1".parse().unwrap()),
+            master: Some("10.9.0.2".parse().unwrap()),
+            master_priority: Some(110),
+            last_advert_age_ms: Some(312),
+            advertisement_interval_ms: 1000,
+            virtual_addresses: vec!["172.16.0.125".parse().unwrap()],
+            peer_virtual_addresses: Some(vec!["172.16.0.126".parse().unwrap()]),
+            transitions: 2,
+            last_transition: Some(RoleChange {
+                from: "master".to_owned(),
+                to: "backup".to_owned(),
+                reason: "10.9.0.2 has the higher priority 110".to_owned(),
+                at_unix_ms: 1_000,
+            }),
+            problem: None,
+            counters: AdvertCounters {
+                dropped: BTreeMap::from([("checksum".to_owned(), 3)]),
+                ..AdvertCounters::default()
+            },
+        }],
+        sync_groups: vec![SyncGroup {
+            name: "VG1".to_owned(),
+            state: "backup".to_owned(),
+            members: vec!["FloatIP01".to_owned()],
+        }],
+        vrrp_unclaimed: BTreeMap::new(),
+        vrrp_scheduling: None,
+        trackers: Vec::new(),
         services: vec![Service {
             name: "web".to_owned(),
             address: "172.16.0.125".parse().unwrap(),
@@ -88,6 +127,13 @@ ballast 0.1.0 on lb01, pid 42, up 1h 1m 40s
 config      /etc/ballast/ballast.yaml
 datapath    XDP generic on eth0 (the driver has no native XDP)
 ring memory 292 KiB of 256 MiB
+
+vrrp        FloatIP01  eth0  vrid 1    BACKUP  priority 80 (configured 100), master 10.9.0.2 (priority 110), advert 312 ms ago, 2 transitions, 10.9.0.2 has the higher priority 110
+              script chk_haproxy failed: -20
+              PROBLEM the peer has other virtual addresses: 172.16.0.126 there, 172.16.0.125 here
+              adverts ignored: checksum 3
+              master to backup at 1970-01-01T00:00:01Z: 10.9.0.2 has the higher priority 110
+            group VG1: BACKUP (FloatIP01)
 
 web  172.16.0.125:80/tcp  maglev  ring 1009  25 packets/s, 2400 packets, 193 KiB, 80 new flows
   BACKEND  ADDRESS       FORWARDING      WEIGHT          SLOTS  STATE       PACKETS/S  PACKETS  NEW FLOWS

@@ -13,6 +13,48 @@ pub(super) struct Document {
     forwarding: Vec<String>,
     agent_kill: Interruption,
     restart: Interruption,
+    failover: Failover,
+    stop: Stop,
+}
+
+/// The master lost its power.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Failover {
+    pub(super) cause: &'static str,
+    /// The longest silence of the 1 kHz probes.
+    pub(super) gap_ms: f64,
+    /// HTTP requests without an answer.
+    pub(super) requests_lost: usize,
+    /// Probes without an answer.
+    pub(super) probes_lost: usize,
+    pub(super) forwarded_by: ForwardedBy,
+}
+
+/// Whose MAC brought the probes to the real servers.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct ForwardedBy {
+    pub(super) before: String,
+    pub(super) after: String,
+}
+
+/// The master was stopped in good order.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Stop {
+    /// The longest silence of the 1 kHz probes; 1 ms is none.
+    pub(super) gap_ms: f64,
+    /// HTTP requests without an answer.
+    pub(super) requests_lost: usize,
+    /// Probes without an answer.
+    pub(super) probes_lost: usize,
+}
+
+/// The parts in which something happened to an agent.
+#[derive(Debug)]
+pub(super) struct Events {
+    pub(super) agent_kill: Interruption,
+    pub(super) restart: Interruption,
+    pub(super) stop: Stop,
+    pub(super) failover: Failover,
 }
 
 #[derive(Debug, Serialize)]
@@ -39,17 +81,24 @@ pub(super) struct Interruption {
 }
 
 impl Document {
-    /// `ok`: nothing was lost, every backend was used, and both ways to read counters agree.
+    /// `ok`: nothing was lost that need not be, the other balancer took over, every backend was
+    /// used, and both ways to read counters agree.
     pub(super) fn new(
         requests: &Report,
         counters: &ByBackend,
         config: &Config,
-        agent_kill: Interruption,
-        restart: Interruption,
+        events: Events,
         counters_agree: bool,
     ) -> Self {
+        let Events {
+            agent_kill,
+            restart,
+            stop,
+            failover,
+        } = events;
         let by_server = requests.by_server();
-        let configured = || config.services.iter().flat_map(|service| &service.backends);
+        let web = config.services.iter().find(|service| service.name == "web");
+        let configured = || web.into_iter().flat_map(|service| &service.backends);
         let backends: Vec<_> = configured()
             .map(|backend| {
                 let traffic = counters.get(&backend.name).copied().unwrap_or_default();
@@ -68,11 +117,14 @@ impl Document {
         forwarding.sort();
         forwarding.dedup();
         let lost = requests.failed() + agent_kill.lost + restart.lost;
+        let lost = lost + stop.requests_lost + stop.probes_lost;
+        let ForwardedBy { before, after } = &failover.forwarded_by;
+        let moved = before == "lb1" && after == "lb2";
         let all_used = backends
             .iter()
             .all(|backend| backend.requests > 0 && backend.packets > 0);
         Self {
-            ok: lost == 0 && all_used && counters_agree,
+            ok: lost == 0 && moved && all_used && counters_agree,
             requests: Requests {
                 sent: requests.sent(),
                 failed: requests.failed(),
@@ -81,6 +133,8 @@ impl Document {
             forwarding,
             agent_kill,
             restart,
+            failover,
+            stop,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{ByBackend, summary};
-use crate::{client::Report, site::Site, topology::VIP};
+use crate::{client::Report, pair::Pair, topology::VIP};
 
 /// The narrator: stdout, or stderr where stdout is for the document.
 #[derive(Debug)]
@@ -30,18 +30,19 @@ impl Story {
         }
     }
 
-    pub(super) fn hosts(&self, site: &Site) {
-        self.say(&format!("client   {}", site.net.client.v4));
-        self.say(&format!(
-            "lb1      {}, and the virtual address {VIP}",
-            site.net.lb.v4
-        ));
-        let backends = site
-            .config
-            .services
-            .iter()
-            .flat_map(|service| &service.backends);
-        for backend in backends {
+    pub(super) fn hosts(&self, pair: &Pair<'_>) {
+        self.say(&format!("client   {}", pair.net.client.v4));
+        for (lb, routers) in pair.net.lbs.iter().zip(&pair.setup.routers) {
+            let priority = routers.first().map_or(0, |router| router.priority);
+            self.say(&format!(
+                "{:8} {}, priority {priority} for the virtual address {VIP}",
+                lb.host.name(),
+                lb.v4
+            ));
+        }
+        let config = pair.config(0);
+        let web = config.services.iter().find(|service| service.name == "web");
+        for backend in web.into_iter().flat_map(|service| &service.backends) {
             self.say(&format!(
                 "{:8} {}, {}, a real nginx",
                 backend.name, backend.address, backend.forwarding
@@ -80,18 +81,24 @@ impl Story {
         }
     }
 
-    pub(super) fn commands(&self, site: &Site) {
-        let lb = site.net.lb.host.enter_command();
-        let client = site.net.client.host.enter_command();
+    pub(super) fn commands(&self, pair: &Pair<'_>) {
+        let [lb, lb2] = pair.net.lbs.each_ref().map(|lb| lb.host.enter_command());
+        let client = pair.net.client.host.enter_command();
         let ballast = crate::ballast::binary()
             .map_or_else(|_| "ballast".to_owned(), |path| path.display().to_string());
-        let config = site.agent.config().display();
+        let config = pair.net.lbs[0].host.dir().join("ballast.yaml");
+        let config2 = pair.net.lbs[1].host.dir().join("ballast.yaml");
+        let (config, config2) = (config.display(), config2.display());
         self.title("The lab stays up. In another terminal, as root:");
         self.say(&format!("{client} curl http://{VIP}/"));
         self.say(&format!("{lb} {ballast} -c {config} status"));
+        self.say(&format!("{lb2} {ballast} -c {config2} status"));
+        self.say(&format!(
+            "{lb} ip link set eth0 down        # lb2 takes over; `up`, and lb1 does"
+        ));
         self.say(&format!(
             "{lb} {ballast} -c {config} explain --proto tcp --src {}:40000 --dst {VIP}:80",
-            site.net.client.v4
+            pair.net.client.v4
         ));
         self.say(&format!(
             "{lb} bpftool map dump pinned /sys/fs/bpf/ballast/backend_stats"

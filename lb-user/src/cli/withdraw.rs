@@ -1,0 +1,28 @@
+//! `ballast withdraw`.
+
+use std::os::unix::net::UnixStream;
+
+use anyhow::Context as _;
+
+use super::{args::Args, print, remote};
+use crate::agent;
+
+/// Removes what an agent left behind, unless one runs.
+pub(super) fn withdraw(args: &Args) -> anyhow::Result<()> {
+    let socket = remote::socket(args);
+    if UnixStream::connect(&socket).is_ok() {
+        anyhow::bail!(
+            "ballast is running (it listens on `{}`); stop it instead",
+            socket.display()
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let withdrawn = runtime.block_on(agent::withdraw())?;
+    print(&format!(
+        "{} virtual addresses and {} routes removed\n",
+        withdrawn.addresses, withdrawn.routes
+    ))
+}

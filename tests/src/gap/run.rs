@@ -1,0 +1,136 @@
+//! One measurement: a pair at rest, an event, a pair at rest again.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, Result};
+
+use super::{ECHO_PORT, Event, Gap, Probes, Trace, analysis::nanos, probe::now};
+use crate::{
+    capture::Capture,
+    packet::{Frame, MacAddr},
+    pair::Pair,
+    topology::{Node, VIP},
+    vrrp::Adverts,
+};
+
+/// What one event did to the client.
+#[derive(Clone, Debug)]
+pub struct Measurement {
+    /// What the client saw.
+    pub gap: Gap,
+    /// The canary's worst oversleep around the event.
+    pub stall: Duration,
+    /// Who was master before and after.
+    pub master: [usize; 2],
+    /// Who forwarded the last probe before the event, and the last one of the measurement.
+    pub forwarded_by: [Option<String>; 2],
+    /// When the event was made to happen, nanoseconds of the real-time clock.
+    pub at: u64,
+    /// Everything that was sent and answered.
+    pub trace: Trace,
+    /// Each probe that a balancer brought to a real server: its number, and the balancer's index.
+    pub forwarders: Vec<(u64, usize)>,
+}
+
+/// Makes `event` happen to the master and measures. `phase` (0 to 1) is how far into an advertisement
+/// interval it happens, so that several runs are spread over it. The pair stays as the event left it.
+///
+/// # Errors
+/// When the pair is not at rest before, or the other balancer does not become master.
+pub fn measure(pair: &mut Pair<'_>, event: Event, phase: f64) -> Result<Measurement> {
+    let before = pair.wait_until_at_rest()?;
+    let after = 1 - before;
+    let (mut captures, mut servers) = (Vec::new(), Vec::new());
+    for web in &pair.net.webs {
+        let (switch, port) = web.port.tap();
+        captures.push(Capture::start_for(switch, port, is_ipv4)?);
+        servers.push(web.port.mac());
+    }
+    let probes = Probes::start(&pair.net.client.host, SocketAddr::from((VIP, ECHO_PORT)))?;
+    probes.wait_for_more(WARM_UP, LIMIT)?;
+
+    let adverts = Adverts::of(&pair.net.lbs[before])?;
+    let router = pair.setup.routers[before]
+        .first()
+        .context("a pair without virtual router")?;
+    let (interval, master_down) = (router.interval, router.master_down());
+    let seen = adverts.count();
+    crate::wait::wait_for("an advert", LIMIT, || adverts.count() > seen)?;
+    drop(adverts);
+    // One probe is one millisecond.
+    let milliseconds = interval.mul_f64(phase).as_millis();
+    probes.wait_for_more(u64::try_from(milliseconds)?, LIMIT)?;
+
+    let at = now();
+    event.happen(pair, before)?;
+    pair.wait_for_master(after, master_down + LIMIT)?;
+    event.wait_until_over(pair, before)?;
+    probes
+        .wait_for_more(SETTLE, LIMIT)
+        .context("after the take-over")?;
+    let end = now() - nanos(LAST_ANSWERS);
+    let trace = probes.stop()?;
+
+    let start = at - nanos(LAST_ANSWERS);
+    let gap = trace.gap(start, end);
+    let forwarders = forwarders(&captures, &servers, &pair.net.lbs);
+    let sent_before = |time: u64| trace.sent.partition_point(|sent| *sent < time);
+    let forwarder = |limit: usize| -> Option<String> {
+        let number = u64::try_from(limit).ok()?;
+        let last = forwarders.iter().rev().find(|(n, _)| *n < number)?;
+        Some(pair.net.lbs[last.1].host.name().to_owned())
+    };
+    let forwarded_by = [forwarder(sent_before(at)), forwarder(sent_before(end))];
+    Ok(Measurement {
+        gap,
+        stall: trace.worst_oversleep(start, end),
+        master: [before, after],
+        forwarded_by,
+        at,
+        trace,
+        forwarders,
+    })
+}
+
+/// Makes good what `event` did to the balancer that was master.
+///
+/// # Errors
+/// When it cannot be.
+pub fn restore(pair: &mut Pair<'_>, event: Event, measurement: &Measurement) -> Result<()> {
+    event.undo(pair, measurement.master[0])
+}
+
+/// Probe numbers and the balancers whose MACs brought them to the real servers, by number.
+fn forwarders(captures: &[Capture], servers: &[MacAddr], lbs: &[Node; 2]) -> Vec<(u64, usize)> {
+    let mut seen: Vec<(u64, usize)> = captures
+        .iter()
+        .flat_map(Capture::parsed)
+        .filter_map(|(_, frame)| {
+            let (number, mac) = probe(&frame, servers)?;
+            Some((number, lbs.iter().position(|lb| lb.port.mac() == mac)?))
+        })
+        .collect();
+    seen.sort_unstable();
+    seen
+}
+
+fn probe(frame: &Frame, servers: &[MacAddr]) -> Option<(u64, MacAddr)> {
+    let to_echo = frame.ports.is_some_and(|(_, port)| port == ECHO_PORT);
+    if !to_echo || !servers.contains(&frame.dst_mac) {
+        return None;
+    }
+    let number = <[u8; 8]>::try_from(frame.payload.get(..8)?).ok()?;
+    Some((u64::from_be_bytes(number), frame.src_mac))
+}
+
+fn is_ipv4(frame: &[u8]) -> bool {
+    frame.get(12..14) == Some(&[0x08, 0x00])
+}
+
+/// Probes before anything is looked at.
+const WARM_UP: u64 = 50;
+/// Probes after the take-over.
+const SETTLE: u64 = 300;
+/// Answers under way at either end.
+const LAST_ANSWERS: Duration = Duration::from_millis(20);
+const LIMIT: Duration = Duration::from_secs(20);
