@@ -134,6 +134,18 @@ fn options(service: &mut Service, words: &[&str], at: &Place, cx: &mut Cx<'_>) {
                 service.prefix_length = length.filter(|n| (1..=128).contains(n));
             }
             "-6" | "--ipv6" => {}
+            "-b" | "--sched-flags" => {
+                let flags = words.next().unwrap_or_default();
+                for flag in flags.split(',').filter(|f| !HARMLESS.contains(f)) {
+                    cx.warn(
+                        at,
+                        format!(
+                            "the scheduler's flag {} has no equal: left out",
+                            quote(flag)
+                        ),
+                    );
+                }
+            }
             other => no_equal(other, &mut words, at, cx),
         }
     }
@@ -215,3 +227,6 @@ fn add_server(services: &mut [Known], words: &[&str], at: &Place, cx: &mut Cx<'_
     backend.method = Some(method);
     service.backends.push(backend);
 }
+
+/// Flags of schedulers that ours have anyway.
+const HARMLESS: &[&str] = &["mh-port", "mh-fallback", "sh-fallback"];

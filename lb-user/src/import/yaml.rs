@@ -118,7 +118,7 @@ impl Map {
     pub(super) fn render(&self) -> String {
         let mut out = String::new();
         for (n, entry) in self.entries.iter().enumerate() {
-            if n > 0 && (entry.is_tall() || self.entries[n - 1].is_tall()) {
+            if n > 0 && (entry.is_tall(0) || self.entries[n - 1].is_tall(0)) {
                 out.push('\n');
             }
             entry.write(&mut out, 0);
@@ -177,8 +177,9 @@ impl Entry {
         self
     }
 
-    fn is_tall(&self) -> bool {
-        !self.notes.is_empty() || self.node.flow().is_none()
+    fn is_tall(&self, indent: usize) -> bool {
+        let fits = |flow: String| indent + self.key.len() + 2 + flow.len() <= WIDTH;
+        !self.notes.is_empty() || !self.node.flow().is_some_and(fits)
     }
 
     fn write(&self, out: &mut String, indent: usize) {
@@ -283,7 +284,7 @@ impl Node {
                 }
             }
             Self::List(items) => {
-                let tall = items.iter().any(Entry::is_tall);
+                let tall = items.iter().any(|item| item.is_tall(indent));
                 for (n, item) in items.iter().enumerate() {
                     if n > 0 && tall {
                         out.push('\n');

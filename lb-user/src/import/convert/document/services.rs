@@ -16,8 +16,8 @@ use crate::import::{
 struct Taken {
     fronts: HashMap<(std::net::IpAddr, u16, &'static str), u32>,
     names: HashSet<String>,
-    /// Addresses whose real servers' needs were told.
-    told: HashSet<std::net::IpAddr>,
+    /// Addresses whose real servers' needs were told, for tunnels or not.
+    told: HashSet<(std::net::IpAddr, bool)>,
 }
 
 pub(super) fn write(all: &Everything, users: &mut Users, cx: &mut Cx<'_>) -> Vec<Entry> {
@@ -110,7 +110,10 @@ fn one(
     let method = method(service);
     if method != Method::DirectRouting {
         let entry = map.put("forwarding", method.word());
-        if service.method.is_none() && method == Method::Nat {
+        let said = service
+            .method
+            .or(service.backends.first().and_then(|b| b.method));
+        if said.is_none() {
             entry.note("keepalived's default");
         }
     }
@@ -369,7 +372,10 @@ fn weights(s: &Service, cx: &mut Cx<'_>) {
 
 /// What must be done on the real servers themselves.
 fn needs(front: &Front, method: Method, s: &Service, taken: &mut Taken, cx: &mut Cx<'_>) {
-    if s.backends.is_empty() || method == Method::Nat || !taken.told.insert(front.address) {
+    if s.backends.is_empty()
+        || method == Method::Nat
+        || !taken.told.insert((front.address, method == Method::Tunnel))
+    {
         return;
     }
     let vip = front.address;
