@@ -6,6 +6,7 @@ mod counters;
 mod explain;
 mod failover;
 mod forwarding;
+mod import;
 mod interop_keepalived;
 mod neighbour;
 mod reload;

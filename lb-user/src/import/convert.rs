@@ -129,25 +129,25 @@ const TOP: Grammar<Everything> = Grammar {
     takes: &[
         block("global_defs", 0, 0, |all, s, cx| all.global.read(s, cx)),
         block("vrrp_script", 1, 1, |all, s, cx| {
-            scripts::script(&mut all.scripts, s, cx)
+            scripts::script(&mut all.scripts, s, cx);
         }),
         block("vrrp_track_process", 1, 1, |all, s, cx| {
-            scripts::process(&mut all.processes, s, cx)
+            scripts::process(&mut all.processes, s, cx);
         }),
         block("track_file", 1, 1, |all, s, cx| {
-            scripts::file(&mut all.files, s, cx)
+            scripts::file(&mut all.files, s, cx);
         }),
         block("vrrp_instance", 1, 1, |all, s, cx| {
-            instance::read(&mut all.instances, s, cx)
+            instance::read(&mut all.instances, s, cx);
         }),
         block("vrrp_sync_group", 1, 1, |all, s, cx| {
-            group::read(&mut all.groups, s, cx)
+            group::read(&mut all.groups, s, cx);
         }),
         block("virtual_server_group", 1, 1, |all, s, cx| {
-            service::group(&mut all.virtual_groups, s, cx)
+            service::group(&mut all.virtual_groups, s, cx);
         }),
         block("virtual_server", 1, 2, |all, s, cx| {
-            service::read(&mut all.services, s, cx)
+            service::read(&mut all.services, s, cx);
         }),
         line("include", 0, walk::ANY, |_, s, cx| {
             cx.warn(

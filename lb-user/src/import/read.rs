@@ -72,7 +72,7 @@ impl Source {
     pub fn text(name: &str, text: &str) -> Self {
         let mut source = Self::default();
         source.lines(name, text.as_bytes(), |source, line| {
-            source.lines.push(line)
+            source.lines.push(line);
         });
         source
     }

@@ -21,7 +21,9 @@ pub(crate) fn run(data: &[u8]) {
 fn sound(imported: &Imported, text: &str) {
     if let Some(yaml) = &imported.yaml {
         let accepted = config::validate_str("imported.yaml", yaml);
-        assert!(accepted.is_ok(), "{}\n{yaml}", accepted.unwrap_err());
+        if let Err(refused) = accepted {
+            panic!("{refused}\n{yaml}");
+        }
     }
     let lines = text.split_inclusive('\n').count().max(1);
     for finding in &imported.findings {

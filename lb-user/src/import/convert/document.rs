@@ -4,7 +4,7 @@ mod checks;
 mod routers;
 mod services;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Cx, Everything, Place, quote, scripts::Script, value::show};
 use crate::import::yaml::{Entry, Map};
@@ -26,6 +26,7 @@ pub(in crate::import) fn document(all: &Everything, cx: &mut Cx<'_>) -> Map {
         .filter_map(|s| script(s, &mut user, cx))
         .collect();
     let services = services::write(all, &mut user, cx);
+    unused(all, cx);
 
     if !services.is_empty() {
         let interfaces = interfaces(all, cx);
@@ -47,6 +48,44 @@ pub(in crate::import) fn document(all: &Everything, cx: &mut Cx<'_>) -> Map {
         document.put("ipvs", ipvs).at(&at);
     }
     document
+}
+
+/// Says what was defined and is in no place of the document, because nothing uses it.
+fn unused(all: &Everything, cx: &mut Cx<'_>) {
+    let tracks = || {
+        let of_instances = all.instances.iter().map(|i| &i.track);
+        of_instances.chain(all.groups.iter().map(|g| &g.track))
+    };
+    let processes: HashSet<&str> = tracks()
+        .flat_map(|t| &t.processes)
+        .map(|t| t.name.as_str())
+        .collect();
+    let files: HashSet<&str> = tracks()
+        .flat_map(|t| &t.files)
+        .map(|t| t.name.as_str())
+        .collect();
+    let groups: HashSet<&str> = all
+        .services
+        .iter()
+        .filter_map(|s| s.fronts.group())
+        .collect();
+    let mut tell = |at: &Place, what: &str, name: &str, used: &HashSet<&str>| {
+        if !used.contains(name) {
+            cx.warn(
+                at,
+                format!("nothing uses the {what} {}: left out", quote(name)),
+            );
+        }
+    };
+    for process in &all.processes {
+        tell(&process.at, "process", &process.known_as, &processes);
+    }
+    for file in &all.files {
+        tell(&file.at, "file", &file.known_as, &files);
+    }
+    for group in &all.virtual_groups {
+        tell(&group.at, "group", &group.name, &groups);
+    }
 }
 
 /// Whom scripts run as.

@@ -190,7 +190,7 @@ fn usable(what: &str, address: &str, at: &Place, cx: &mut Cx<'_>) -> bool {
 const GLOBAL: Grammar<Global> = Grammar {
     takes: &[
         line("router_id", 1, 1, |g, s, _| {
-            g.router_id = Some((s.arg(0).to_owned(), s.at.clone()))
+            g.router_id = Some((s.arg(0).to_owned(), s.at.clone()));
         }),
         block("notification_email", 0, 0, |g, s, _| {
             g.mail.block = Some(s.at.clone());
@@ -214,13 +214,13 @@ const GLOBAL: Grammar<Global> = Grammar {
             group_is_the_user_s(s, 1, cx);
         }),
         line("vrrp_garp_master_delay", 1, 1, |g, s, cx| {
-            g.garp.take_delay(s, cx)
+            g.garp.take_delay(s, cx);
         }),
         line("vrrp_garp_master_repeat", 1, 1, |g, s, cx| {
-            g.garp.take_repeat(s, cx)
+            g.garp.take_repeat(s, cx);
         }),
         line("vrrp_garp_master_refresh", 1, 1, |g, s, cx| {
-            g.garp.take_refresh(s, cx)
+            g.garp.take_refresh(s, cx);
         }),
         line("vrrp_min_garp", 0, 1, |g, s, cx| {
             if cx.switch(s) {
@@ -229,10 +229,10 @@ const GLOBAL: Grammar<Global> = Grammar {
             }
         }),
         line("vrrp_version", 1, 1, |g, s, cx| {
-            g.version = cx.number(s, 0, 2..=3, "2 is taken")
+            g.version = cx.number(s, 0, 2..=3, "2 is taken");
         }),
         line("default_interface", 1, 1, |g, s, cx| {
-            g.default_interface = cx.interface(s.arg(0), &s.at)
+            g.default_interface = cx.interface(s.arg(0), &s.at);
         }),
         line("smtp_alert", 0, 1, alert_switch),
         line("smtp_alert_checker", 0, 1, alert_switch),

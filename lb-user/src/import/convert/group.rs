@@ -84,34 +84,34 @@ const GROUP: Grammar<Group> = Grammar {
             g.members.extend(names);
         }),
         block("track_interface", 0, 0, |g, s, cx| {
-            track::read(&mut g.track.interfaces, s, cx)
+            track::read(&mut g.track.interfaces, s, cx);
         }),
         block("track_script", 0, 0, |g, s, cx| {
-            track::read(&mut g.track.scripts, s, cx)
+            track::read(&mut g.track.scripts, s, cx);
         }),
         block("track_process", 0, 0, |g, s, cx| {
-            track::read(&mut g.track.processes, s, cx)
+            track::read(&mut g.track.processes, s, cx);
         }),
         block("track_file", 0, 0, |g, s, cx| {
-            track::read(&mut g.track.files, s, cx)
+            track::read(&mut g.track.files, s, cx);
         }),
         line("notify_master", 1, 3, |g, s, cx| {
-            g.notify.master = notify(s, cx)
+            g.notify.master = notify(s, cx);
         }),
         line("notify_backup", 1, 3, |g, s, cx| {
-            g.notify.backup = notify(s, cx)
+            g.notify.backup = notify(s, cx);
         }),
         line("notify_fault", 1, 3, |g, s, cx| {
-            g.notify.fault = notify(s, cx)
+            g.notify.fault = notify(s, cx);
         }),
         line("notify_stop", 1, 3, |g, s, cx| {
-            g.notify.stop = notify(s, cx)
+            g.notify.stop = notify(s, cx);
         }),
         line("notify", 1, 3, |g, s, cx| g.notify.any = notify(s, cx)),
         line("smtp_alert", 0, 1, alert_switch),
         line("global_tracking", 0, 0, |g, _, _| g.weights_count = true),
         line("sync_group_tracking_weight", 0, 0, |g, _, _| {
-            g.weights_count = true
+            g.weights_count = true;
         }),
     ],
     old: &[],

@@ -144,7 +144,7 @@ const INSTANCE: Grammar<Instance> = Grammar {
         }),
         line("native_ipv6", 0, 0, |i, _, _| i.native_ipv6 = true),
         line("nopreempt", 0, 0, |i, s, _| {
-            i.nopreempt = Some(s.at.clone())
+            i.nopreempt = Some(s.at.clone());
         }),
         line("preempt", 0, 0, |i, _, _| i.nopreempt = None),
         line("preempt_delay", 1, 1, |i, s, cx| {
@@ -164,49 +164,50 @@ const INSTANCE: Grammar<Instance> = Grammar {
             i.authentication = Some(found);
         }),
         block("virtual_ipaddress", 0, 0, |i, s, cx| {
-            address::read(&mut i.addresses, s, cx)
+            address::read(&mut i.addresses, s, cx);
         }),
         block("virtual_ipaddress_excluded", 0, 0, |i, s, cx| {
-            address::read(&mut i.excluded, s, cx)
+            address::read(&mut i.excluded, s, cx);
         }),
         block("virtual_routes", 0, 0, |i, s, cx| {
-            route::read(&mut i.routes, s, cx)
+            route::read(&mut i.routes, s, cx);
         }),
         block("track_interface", 0, 0, |i, s, cx| {
-            track::read(&mut i.track.interfaces, s, cx)
+            track::read(&mut i.track.interfaces, s, cx);
         }),
         block("track_script", 0, 0, |i, s, cx| {
-            track::read(&mut i.track.scripts, s, cx)
+            track::read(&mut i.track.scripts, s, cx);
         }),
         block("track_process", 0, 0, |i, s, cx| {
-            track::read(&mut i.track.processes, s, cx)
+            track::read(&mut i.track.processes, s, cx);
         }),
         block("track_file", 0, 0, |i, s, cx| {
-            track::read(&mut i.track.files, s, cx)
+            track::read(&mut i.track.files, s, cx);
         }),
         line("garp_master_delay", 1, 1, |i, s, cx| {
-            i.garp.take_delay(s, cx)
+            i.garp.take_delay(s, cx);
         }),
         line("garp_master_repeat", 1, 1, |i, s, cx| {
-            i.garp.take_repeat(s, cx)
+            i.garp.take_repeat(s, cx);
         }),
         line("garp_master_refresh", 1, 1, |i, s, cx| {
-            i.garp.take_refresh(s, cx)
+            i.garp.take_refresh(s, cx);
         }),
         line("notify_master", 1, 3, |i, s, cx| {
-            i.notify.master = notify(s, cx)
+            i.notify.master = notify(s, cx);
         }),
         line("notify_backup", 1, 3, |i, s, cx| {
-            i.notify.backup = notify(s, cx)
+            i.notify.backup = notify(s, cx);
         }),
         line("notify_fault", 1, 3, |i, s, cx| {
-            i.notify.fault = notify(s, cx)
+            i.notify.fault = notify(s, cx);
         }),
         line("notify_stop", 1, 3, |i, s, cx| {
-            i.notify.stop = notify(s, cx)
+            i.notify.stop = notify(s, cx);
         }),
         line("notify", 1, 3, |i, s, cx| i.notify.any = notify(s, cx)),
         line("lvs_sync_daemon_interface", 1, 1, |i, s, cx| {
+            cx.warn(&s.at, "`lvs_sync_daemon_interface` is an old way to write `lvs_sync_daemon`: `ipvs.sync` is written");
             let interface = cx.interface(s.arg(0), &s.at);
             i.sync = interface.map(|interface| Sync {
                 at: s.at.clone(),
@@ -301,7 +302,7 @@ const AUTHENTICATION: Grammar<Authentication> = Grammar {
             ),
         }),
         line("auth_pass", 1, 1, |a, s, _| {
-            a.pass = Some((s.arg(0).to_owned(), s.at.clone()))
+            a.pass = Some((s.arg(0).to_owned(), s.at.clone()));
         }),
     ],
     old: &[],

@@ -44,7 +44,7 @@ fn route(s: &Statement, cx: &mut Cx<'_>) -> Option<Route> {
                 );
             }
             "dev" | "oif" => {
-                interface = Some(cx.interface(words.next().unwrap_or_default(), &s.at)?)
+                interface = Some(cx.interface(words.next().unwrap_or_default(), &s.at)?);
             }
             "to" | "inet" | "inet6" => {}
             "src" | "scope" | "proto" | "protocol" | "metric" | "priority" | "preference"

@@ -43,6 +43,7 @@ impl Script {
 
 /// A process.
 pub(super) struct Process {
+    pub(super) at: Place,
     pub(super) known_as: String,
     pub(super) process: Option<String>,
     pub(super) weight: Weight,
@@ -50,6 +51,7 @@ pub(super) struct Process {
 
 /// A file with a number in it.
 pub(super) struct File {
+    pub(super) at: Place,
     pub(super) known_as: String,
     pub(super) path: Option<String>,
     pub(super) weight: Weight,
@@ -109,7 +111,7 @@ const SCRIPT: Grammar<Script> = Grammar {
             script.timeout = cx.seconds(s, ms(10)..=secs(86_400), "the interval is taken");
         }),
         line("weight", 1, 2, |script, s, cx| {
-            script.weight = weight(s, script.weight, cx)
+            script.weight = weight(s, script.weight, cx);
         }),
         line("rise", 1, 1, |script, s, cx| {
             script.rise = cx.number(s, 0, 1..=1000, "1 is written").unwrap_or(1);
@@ -161,6 +163,7 @@ pub(super) fn process(processes: &mut Vec<Process>, s: &Statement, cx: &mut Cx<'
         return twice(s, cx);
     }
     let mut process = Process {
+        at: s.at.clone(),
         known_as: s.arg(0).to_owned(),
         process: None,
         weight: Weight {
@@ -203,7 +206,7 @@ const PROCESS: Grammar<Process> = Grammar {
             process.process = (!name.is_empty()).then(|| name.to_owned());
         }),
         line("weight", 1, 2, |process, s, cx| {
-            process.weight = weight(s, process.weight, cx)
+            process.weight = weight(s, process.weight, cx);
         }),
         line("quorum", 1, 1, |_, s, cx| {
             if s.arg(0) != "1" {
@@ -238,6 +241,7 @@ pub(super) fn file(files: &mut Vec<File>, s: &Statement, cx: &mut Cx<'_>) {
         return twice(s, cx);
     }
     let mut file = File {
+        at: s.at.clone(),
         known_as: s.arg(0).to_owned(),
         path: None,
         weight: Weight {
@@ -273,7 +277,7 @@ const FILE: Grammar<File> = Grammar {
             }
         }),
         line("weight", 1, 2, |file, s, cx| {
-            file.weight = weight(s, file.weight, cx)
+            file.weight = weight(s, file.weight, cx);
         }),
     ],
     old: &[],

@@ -26,8 +26,19 @@ pub(in crate::import) enum Fronts {
     Group(String),
 }
 
+impl Fronts {
+    /// The group's name.
+    pub(super) fn group(&self) -> Option<&str> {
+        match self {
+            Self::One(_) => None,
+            Self::Group(name) => Some(name),
+        }
+    }
+}
+
 /// A group of addresses.
 pub(super) struct VirtualGroup {
+    pub(super) at: Place,
     pub(super) name: String,
     pub(super) fronts: Vec<Front>,
 }
@@ -257,6 +268,7 @@ pub(super) fn group(groups: &mut Vec<VirtualGroup>, s: &Statement, cx: &mut Cx<'
         }
     }
     groups.push(VirtualGroup {
+        at: s.at.clone(),
         name: s.arg(0).to_owned(),
         fronts,
     });

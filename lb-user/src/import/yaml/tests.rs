@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    write::{scalar, wrap},
+    *,
+};
 
 fn place(line: u32) -> Place {
     Place {

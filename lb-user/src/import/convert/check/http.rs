@@ -99,10 +99,10 @@ const URL: Grammar<Url> = Grammar {
             }
         }),
         line("virtualhost", 1, 1, |u, s, _| {
-            u.host = Some((s.arg(0).to_owned(), s.at.clone()))
+            u.host = Some((s.arg(0).to_owned(), s.at.clone()));
         }),
         line("regex", 1, ANY, |u, s, _| {
-            u.regex = Some((unescape(&s.args().join(" ")), s.at.clone()))
+            u.regex = Some((unescape(&s.args().join(" ")), s.at.clone()));
         }),
         line("regex_no_match", 0, 0, |u, _, _| u.regex_no_match = true),
         line("regex_options", 1, ANY, |u, s, cx| {

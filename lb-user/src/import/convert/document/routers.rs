@@ -1,22 +1,28 @@
 //! `vrrp_instances` and `vrrp_sync_groups`.
 
+mod addresses;
+mod groups;
+
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
     time::Duration,
 };
 
+use self::{
+    addresses::addresses,
+    groups::{notify, sync_group},
+};
 use crate::import::{
     convert::{
-        Cx, Everything, Fronts, Method, Place,
-        address::Address,
+        Cx, Everything, Place,
         group::Group,
-        instance::{Instance, Notify},
+        instance::Instance,
         quote,
         track::{self, InGroup},
         value::{ms, secs, show},
     },
-    yaml::{Entry, Map, Node},
+    yaml::{Entry, Map},
 };
 
 /// Both sections.
@@ -314,171 +320,6 @@ fn authentication(i: &Instance, v3: bool, map: &mut Map, cx: &mut Cx<'_>) {
             let mut inner = Map::default();
             inner.put("pass", pass.as_str()).at(at);
             map.put("authentication", inner).at(at);
-        }
-    }
-}
-
-fn addresses(
-    i: &Instance,
-    v6: bool,
-    interface: &str,
-    all: &Everything,
-    taken: &mut Taken,
-    map: &mut Map,
-    cx: &mut Cx<'_>,
-) {
-    let mut entries = Vec::new();
-    let excluded = i
-        .excluded
-        .iter()
-        .filter(|e| !i.addresses.iter().any(|a| a.address == e.address));
-    for (address, is_excluded) in i
-        .addresses
-        .iter()
-        .map(|a| (a, false))
-        .chain(excluded.map(|a| (a, true)))
-    {
-        if address.address.is_ipv6() != v6 {
-            let (at, family) = (&address.at, if v6 { "IPv4" } else { "IPv6" });
-            cx.error(
-                at,
-                format!(
-                    "{} is left out: give it to an instance for {family} of its own",
-                    address.address
-                ),
-            );
-            continue;
-        }
-        if let Some(line) = taken.addresses.get(&address.address) {
-            cx.error(
-                &address.at,
-                format!(
-                    "{} is a virtual address already, in line {line}: left out",
-                    address.address
-                ),
-            );
-            continue;
-        }
-        taken.addresses.insert(address.address, address.at.line);
-        if is_excluded {
-            cx.warn(
-                &address.at,
-                format!("{}: Ballast excludes no address from its adverts, and keepalived compares them: list it in `virtual_ipaddress` on all routers", address.address),
-            );
-        }
-        outside(address, all, cx);
-        entries.push(address.entry(interface));
-    }
-    if entries.is_empty() {
-        cx.warn(&i.at, "no virtual address: only `notify` happens");
-    }
-    map.put("virtual_addresses", Node::List(entries));
-}
-
-/// Direct routing needs the real servers on a network of the interface. An address that is given without its network and is on no
-/// network of theirs is one that a router has to send here.
-fn outside(address: &Address, all: &Everything, cx: &mut Cx<'_>) {
-    let IpAddr::V4(ours) = address.address else {
-        return;
-    };
-    let direct = all
-        .services
-        .iter()
-        .filter(|s| s.method == Some(Method::DirectRouting));
-    let near: Vec<IpAddr> = direct
-        .flat_map(|s| &s.backends)
-        .map(|b| b.address)
-        .filter(IpAddr::is_ipv4)
-        .collect();
-    let network = |ip: std::net::Ipv4Addr| u32::from(ip) >> 8;
-    let same = |ip: &IpAddr| matches!(ip, IpAddr::V4(ip) if network(*ip) == network(ours));
-    if let Some(example) = near
-        .first()
-        .filter(|_| address.prefix.is_none() && !near.iter().any(same))
-    {
-        cx.warn(
-            &address.at,
-            format!("{ours} seems to be outside of the interface's networks, where the real servers are (like {example}): clients need a route to it"),
-        );
-    }
-}
-
-fn notify(notify: &Notify) -> Map {
-    let mut map = Map::default();
-    let programs = [
-        ("master", &notify.master),
-        ("backup", &notify.backup),
-        ("fault", &notify.fault),
-        ("stop", &notify.stop),
-        ("any", &notify.any),
-    ];
-    for (key, command) in programs {
-        if let Some(command) = command {
-            let entry = map.put(key, command.node()).at(&command.at);
-            if let Some(note) = &command.note {
-                entry.note(note.as_str());
-            }
-        }
-    }
-    map
-}
-
-fn sync_group<'a>(
-    g: &'a Group,
-    written: &HashMap<&str, &str>,
-    grouped: &mut HashSet<&'a str>,
-    cx: &mut Cx<'_>,
-) -> Option<Entry> {
-    let mut members = Vec::new();
-    for (name, at) in &g.members {
-        match written.get(name.as_str()) {
-            None => cx.warn(
-                at,
-                format!(
-                    "there is no usable instance {}: left out of the group",
-                    quote(name)
-                ),
-            ),
-            Some(_) if !grouped.insert(name) => {
-                cx.warn(
-                    at,
-                    format!(
-                        "{} is in a group already: left out of this one",
-                        quote(name)
-                    ),
-                );
-            }
-            Some(called) => members.push(Entry::item_at(*called, at)),
-        }
-    }
-    if members.is_empty() {
-        cx.error(
-            &g.at,
-            format!("the sync group {} has no members: left out", quote(&g.name)),
-        );
-        return None;
-    }
-    let mut map = Map::default();
-    map.tall = true;
-    map.put("name", g.name.as_str());
-    map.put("members", members).at(&g.list);
-    map.put_filled("notify", notify(&g.notify));
-    Some(Entry::item_at(map, &g.at))
-}
-
-impl Everything {
-    /// The addresses that clients ask, of all services.
-    pub(super) fn fronts<'a>(
-        &'a self,
-        fronts: &'a Fronts,
-    ) -> Option<&'a [crate::import::convert::Front]> {
-        match fronts {
-            Fronts::One(front) => Some(std::slice::from_ref(front)),
-            Fronts::Group(name) => self
-                .virtual_groups
-                .iter()
-                .find(|g| g.name == *name)
-                .map(|g| g.fronts.as_slice()),
         }
     }
 }

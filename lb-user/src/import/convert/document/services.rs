@@ -25,7 +25,7 @@ pub(super) fn write(all: &Everything, users: &mut Users, cx: &mut Cx<'_>) -> Vec
     let mut services = Vec::new();
     for service in &all.services {
         let left_out = |cx: &mut Cx<'_>, why: &str| {
-            cx.error(&service.at, format!("{}{why} left out", said(service)))
+            cx.error(&service.at, format!("{}{why} left out", said(service)));
         };
         if service.broken || service.foreign_protocol {
             left_out(cx, " is");
@@ -388,4 +388,18 @@ fn needs(front: &Front, method: Method, s: &Service, taken: &mut Taken, cx: &mut
         ),
     };
     cx.warn(&s.at, message);
+}
+
+impl Everything {
+    /// The addresses that clients ask, of all services.
+    fn fronts<'a>(&'a self, fronts: &'a Fronts) -> Option<&'a [Front]> {
+        match fronts {
+            Fronts::One(front) => Some(std::slice::from_ref(front)),
+            Fronts::Group(name) => self
+                .virtual_groups
+                .iter()
+                .find(|g| g.name == *name)
+                .map(|g| g.fronts.as_slice()),
+        }
+    }
 }

@@ -49,13 +49,13 @@ pub(super) const SERVICE: Grammar<Service> = Grammar {
             }
         }),
         line("virtualhost", 1, 1, |v, s, _| {
-            v.host = Some(s.arg(0).to_owned())
+            v.host = Some(s.arg(0).to_owned());
         }),
         line("snmp_name", 1, 1, |v, s, _| {
-            v.name = Some(s.arg(0).to_owned())
+            v.name = Some(s.arg(0).to_owned());
         }),
         line("quorum", 1, 1, |v, s, cx| {
-            v.quorum = cx.number(s, 0, 1..=i64::from(u32::MAX), "1 is taken")
+            v.quorum = cx.number(s, 0, 1..=i64::from(u32::MAX), "1 is taken");
         }),
         line("hysteresis", 1, 1, |v, s, cx| {
             v.hysteresis = cx.number(s, 0, 0..=i64::from(u32::MAX), "0 is taken");
@@ -70,14 +70,14 @@ pub(super) const SERVICE: Grammar<Service> = Grammar {
         }),
         line("delay_loop", 1, 1, |v, s, cx| v.timing.take_interval(s, cx)),
         line("connect_timeout", 1, 1, |v, s, cx| {
-            v.timing.take_timeout(s, cx)
+            v.timing.take_timeout(s, cx);
         }),
         line("retry", 1, 1, |v, s, cx| v.timing.take_retries(s, cx)),
         line("delay_before_retry", 1, 1, |v, s, cx| {
-            v.timing.take_retry_delay(s, cx)
+            v.timing.take_retry_delay(s, cx);
         }),
         line("inhibit_on_failure", 0, 1, |v, s, cx| {
-            v.inhibit = cx.switch(s)
+            v.inhibit = cx.switch(s);
         }),
         line("smtp_alert", 0, 1, alert_switch),
         block("real_server", 1, 2, real_server),
@@ -264,21 +264,21 @@ const REAL: Grammar<Backend> = Grammar {
         line("lvs_method", 1, ANY, |b, s, cx| b.method = method(s, cx)),
         line("lb_kind", 1, ANY, |b, s, cx| b.method = method(s, cx)),
         line("virtualhost", 1, 1, |b, s, _| {
-            b.host = Some(s.arg(0).to_owned())
+            b.host = Some(s.arg(0).to_owned());
         }),
         line("snmp_name", 1, 1, |b, s, _| {
-            b.name = Some(s.arg(0).to_owned())
+            b.name = Some(s.arg(0).to_owned());
         }),
         line("delay_loop", 1, 1, |b, s, cx| b.timing.take_interval(s, cx)),
         line("connect_timeout", 1, 1, |b, s, cx| {
-            b.timing.take_timeout(s, cx)
+            b.timing.take_timeout(s, cx);
         }),
         line("retry", 1, 1, |b, s, cx| b.timing.take_retries(s, cx)),
         line("delay_before_retry", 1, 1, |b, s, cx| {
-            b.timing.take_retry_delay(s, cx)
+            b.timing.take_retry_delay(s, cx);
         }),
         line("inhibit_on_failure", 0, 1, |b, s, cx| {
-            b.inhibit = Some(cx.switch(s))
+            b.inhibit = Some(cx.switch(s));
         }),
         line("smtp_alert", 0, 1, alert_switch),
         either("TCP_CHECK", 0, 0, checker),
