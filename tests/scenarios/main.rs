@@ -7,6 +7,7 @@ mod explain;
 mod failover;
 mod forwarding;
 mod health;
+mod import;
 mod interop_keepalived;
 mod neighbour;
 mod reload;
