@@ -22,7 +22,9 @@ use crate::{
 pub struct Measurement {
     /// What the client saw.
     pub gap: Gap,
-    /// Where the master could not say goodbye: from its last advert to the first answer. What the
+    /// Where the master could not say goodbye: from its last advert to its successor's first.
+    pub elected: Option<Duration>,
+    /// Likewise, to the first answer. What the
     /// gap would be at worst, whenever in an interval it happened.
     pub since_advert: Option<Duration>,
     /// The canary's worst oversleep around the event.
@@ -57,6 +59,7 @@ pub fn measure(pair: &mut Pair<'_>, event: Event, phase: f64) -> Result<Measurem
     probes.wait_for_more(WARM_UP, LIMIT)?;
 
     let adverts = Adverts::of(&pair.net.lbs[before])?;
+    let successor = Adverts::of(&pair.net.lbs[after])?;
     let router = pair.setup.routers[before]
         .first()
         .context("a pair without virtual router")?;
@@ -79,8 +82,12 @@ pub fn measure(pair: &mut Pair<'_>, event: Event, phase: f64) -> Result<Measurem
 
     let start = at - nanos(LAST_ANSWERS);
     let gap = trace.gap(start, end);
-    let last_advert = latest().and_then(|advert| advert.at.duration_since(UNIX_EPOCH).ok());
-    let since_advert = last_advert.map(|last| gap.between.1.saturating_sub(nanos(last)));
+    let sudden = event.is_sudden();
+    let last_advert = latest().map(|advert| advert.at).filter(|_| sudden);
+    let since_advert = last_advert.map(|last| gap.between.1.saturating_sub(stamp(last)));
+    let first = successor.sent().into_iter().find(|sent| sent.id == id);
+    let elected = first.zip(last_advert);
+    let elected = elected.and_then(|(first, last)| first.at.duration_since(last).ok());
     let forwarders = forwarders(&captures, &servers, &pair.net.lbs);
     let sent_before = |time: u64| trace.sent.partition_point(|sent| *sent < time);
     let forwarder = |limit: usize| -> Option<String> {
@@ -91,11 +98,8 @@ pub fn measure(pair: &mut Pair<'_>, event: Event, phase: f64) -> Result<Measurem
     let forwarded_by = [forwarder(sent_before(at)), forwarder(sent_before(end))];
     Ok(Measurement {
         gap,
-        since_advert: event
-            .is_sudden()
-            .then_some(since_advert)
-            .flatten()
-            .map(Duration::from_nanos),
+        elected,
+        since_advert: since_advert.map(Duration::from_nanos),
         stall: trace.worst_oversleep(start, end),
         master: [before, after],
         forwarded_by,
@@ -103,6 +107,10 @@ pub fn measure(pair: &mut Pair<'_>, event: Event, phase: f64) -> Result<Measurem
         trace,
         forwarders,
     })
+}
+
+fn stamp(at: SystemTime) -> u64 {
+    nanos(at.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// How long to wait from now, so that it is `phase` of an interval after some advert.

@@ -23,6 +23,8 @@ pub struct Row {
     pub gaps: Vec<Duration>,
     /// Probes without an answer, likewise.
     pub lost: Vec<usize>,
+    /// From the last advert of a master that could not say goodbye to its successor's first, likewise.
+    pub elected: Vec<Duration>,
     /// From the last advert of a master that could not say goodbye to the first answer, likewise.
     pub since_advert: Vec<Duration>,
     /// Measurements thrown away because the machine stalled.
@@ -43,6 +45,7 @@ impl Row {
             stack,
             gaps: Vec::new(),
             lost: Vec::new(),
+            elected: Vec::new(),
             since_advert: Vec::new(),
             stalled: 0,
             worst_oversleep: Duration::ZERO,
@@ -58,6 +61,7 @@ impl Row {
         }
         self.gaps.push(measurement.gap.silence);
         self.lost.push(measurement.gap.lost);
+        self.elected.extend(measurement.elected);
         self.since_advert.extend(measurement.since_advert);
         self.worst_oversleep = self.worst_oversleep.max(measurement.stall);
         let [_, after] = &measurement.forwarded_by;
@@ -91,6 +95,10 @@ impl Row {
                 "all": self.gaps.iter().map(|gap| ms(*gap)).collect::<Vec<_>>(),
             },
             "lost": { "p50": median(&self.lost), "max": self.lost.iter().max() },
+            "elected_ms": {
+                "p50": (!self.elected.is_empty()).then(|| ms(median(&self.elected))),
+                "max": self.elected.iter().max().map(|since| ms(*since)),
+            },
             "since_advert_ms": {
                 "p50": (!self.since_advert.is_empty()).then(|| ms(median(&self.since_advert))),
                 "max": self.since_advert.iter().max().map(|since| ms(*since)),
