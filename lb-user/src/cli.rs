@@ -7,6 +7,7 @@ use clap::Parser as _;
 mod args;
 mod check;
 mod exit;
+mod import;
 mod remote;
 mod run;
 mod withdraw;
@@ -23,6 +24,7 @@ pub fn main() -> ExitCode {
     let result = match &args.command {
         Command::Run(options) => run::run(&args, options),
         Command::Check(options) => check::check(&args, options),
+        Command::Import(options) => import::import(&args, options),
         Command::Withdraw => withdraw::withdraw(&args),
         Command::Reload | Command::Status | Command::Explain(_) | Command::Backend(_) => {
             remote::command(&args)

@@ -6,6 +6,8 @@ pub mod types;
 
 pub mod config;
 
+pub mod import;
+
 pub mod ring;
 
 pub mod net;

@@ -12,6 +12,8 @@ use std::{
 mod config_yaml;
 #[path = "../../tests/fuzz/targets/control_request.rs"]
 mod control_request;
+#[path = "../../tests/fuzz/targets/keepalived_conf.rs"]
+mod keepalived_conf;
 #[path = "../../tests/fuzz/targets/packet_parse.rs"]
 mod packet_parse;
 #[path = "../../tests/fuzz/targets/vrrp_advert.rs"]
@@ -39,6 +41,11 @@ fn mutated_requests_break_nothing() {
 #[test]
 fn mutated_configurations_break_nothing() {
     mutate("config", 20_000, config_yaml::run);
+}
+
+#[test]
+fn mutated_keepalived_files_break_nothing() {
+    mutate("tests/fixtures/keepalived", 20_000, keepalived_conf::run);
 }
 
 /// Runs every seed as it is, then `count` mutated ones.

@@ -6,6 +6,8 @@ mod counters;
 mod explain;
 mod failover;
 mod forwarding;
+mod health;
+mod import;
 mod interop_keepalived;
 mod neighbour;
 mod reload;

@@ -259,6 +259,35 @@ impl Drop for Agent {
     }
 }
 
+/// Waits until `status` shows a backend in this state.
+///
+/// # Errors
+/// When it does not within `limit`.
+pub fn wait_for_backend(
+    agent: &Agent,
+    service: &str,
+    backend: &str,
+    state: &str,
+    limit: Duration,
+) -> Result<()> {
+    wait_for(
+        &format!("{backend} of {service} to be {state}"),
+        limit,
+        || {
+            let status = agent.status()?;
+            let named = |list: &Value, name: &str| -> Option<Value> {
+                let mut found = list.as_array()?.iter().filter(|item| item["name"] == name);
+                found.next().cloned()
+            };
+            let service = named(&status["services"], service).context("no such service")?;
+            let backend = named(&service["backends"], backend).context("no such backend")?;
+            ensure!(backend["state"] == state, "{backend}");
+            Ok(())
+        },
+    )?;
+    Ok(())
+}
+
 /// Runs a `ballast` command on a host.
 ///
 /// # Errors

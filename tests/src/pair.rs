@@ -55,6 +55,8 @@ pub struct Setup {
     pub forwarding: Vec<Forwarding>,
     /// Whether they run nginx, too, for services `web` and, with a router for it, `web6` (80/tcp).
     pub web: bool,
+    /// How web servers are checked.
+    pub check: String,
     /// Whether keepalived logs.
     pub keepalived_logs: bool,
 }
@@ -74,6 +76,7 @@ impl Setup {
             yaml: String::new(),
             forwarding: vec![Forwarding::DirectRouting],
             web: false,
+            check: "none".to_owned(),
             keepalived_logs: true,
         }
     }
@@ -88,6 +91,12 @@ impl Setup {
     pub fn web(mut self, forwarding: &[Forwarding]) -> Self {
         self.forwarding = forwarding.to_vec();
         self.web = true;
+        self
+    }
+
+    /// With web servers checked like this (`health_check`).
+    pub fn check(mut self, check: &str) -> Self {
+        check.clone_into(&mut self.check);
         self
     }
 }
@@ -327,8 +336,8 @@ fn prepare(setup: &Setup, net: &VrrpPair, index: usize) -> Result<Balancer> {
 }
 
 fn config(setup: &Setup, webs: &[Node], index: usize) -> Config {
-    let mut web = Service::new("web", VIP, 80);
-    let mut web6 = Service::new("web6", VIP6, 80);
+    let mut web = Service::new("web", VIP, 80).health_check(&setup.check);
+    let mut web6 = Service::new("web6", VIP6, 80).health_check(&setup.check);
     let mut echo = Service::new("echo", VIP, ECHO_PORT);
     echo.protocol = "udp";
     for (node, forwarding) in webs.iter().zip(&setup.forwarding) {

@@ -147,6 +147,10 @@ const TARGETS: &[Target] = &[
         seeds: "config",
     },
     Target {
+        name: "keepalived_conf",
+        seeds: "tests/fixtures/keepalived",
+    },
+    Target {
         name: "packet_parse",
         seeds: "tests/fuzz/seeds/packet_parse",
     },

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     control::proto::{BackendChange, Protocol, Request},
-    logging::Format,
+    logging,
 };
 
 /// A layer-4 load balancer on XDP.
@@ -38,6 +38,8 @@ pub(super) enum Command {
     Run(Run),
     /// Check the configuration; touch nothing
     Check(Check),
+    /// Translate a keepalived.conf; the YAML goes to standard output
+    Import(Import),
     /// Make the running agent read its configuration again
     Reload,
     /// Show what the running agent does
@@ -61,7 +63,7 @@ pub(super) struct Run {
     pub(super) keep_datapath: bool,
     /// Log to standard error like this [default: to the journal under systemd, else text]
     #[arg(long, value_name = "FORMAT")]
-    pub(super) log_format: Option<Format>,
+    pub(super) log_format: Option<logging::Format>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -69,6 +71,34 @@ pub(super) struct Check {
     /// Warnings are failures, too
     #[arg(long)]
     pub(super) strict: bool,
+}
+
+/// What a foreign file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// A keepalived.conf
+    Keepalived,
+    /// What `ipvsadm -S -n` prints
+    Ipvsadm,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Import {
+    /// The file to translate
+    #[arg(value_name = "FILE.conf")]
+    pub(super) file: PathBuf,
+    /// What the file is
+    #[arg(long, value_enum, default_value_t = Format::Keepalived)]
+    pub(super) from: Format,
+    /// Warnings are failures, too
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Which `@ID` lines are meant [default: this host's name up to the first dot]
+    #[arg(short = 'i', long, value_name = "ID")]
+    pub(super) config_id: Option<String>,
+    /// Where clients' traffic arrives; may be given several times [default: the VRRP instances' interfaces]
+    #[arg(long = "interface", value_name = "NAME")]
+    pub(super) interfaces: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -114,7 +144,7 @@ impl Command {
     /// What to ask the running agent; `None` for commands that ask nobody.
     pub(super) fn request(&self) -> Option<Request> {
         Some(match self {
-            Self::Run(_) | Self::Check(_) | Self::Withdraw => return None,
+            Self::Run(_) | Self::Check(_) | Self::Import(_) | Self::Withdraw => return None,
             Self::Reload => Request::Reload,
             Self::Status => Request::Status,
             Self::Explain(Explain { proto, src, dst }) => Request::Explain {

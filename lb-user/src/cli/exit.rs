@@ -3,7 +3,9 @@
 //! 0 done · 1 invalid configuration, failed start, refused by the agent · 2 wrong usage (clap's) ·
 //! 3 file unreadable · 4 not permitted · 5 agent not running.
 
-use crate::{agent::NotPermitted, config::ConfigErrors, control::client::AskError};
+use crate::{
+    agent::NotPermitted, config::ConfigErrors, control::client::AskError, import::ReadError,
+};
 
 /// The command failed, and what is to be said is in these lines.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,9 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
         if let Some(config) = cause.downcast_ref::<ConfigErrors>() {
             return config.exit_code();
         }
+        if cause.is::<ReadError>() {
+            return UNREADABLE;
+        }
         match cause.downcast_ref() {
             Some(AskError::NotRunning(_)) => return NOT_RUNNING,
             Some(AskError::NotPermitted(_)) => return NOT_PERMITTED,
@@ -40,5 +45,6 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
 }
 
 const FAILED: u8 = 1;
+const UNREADABLE: u8 = 3;
 const NOT_PERMITTED: u8 = 4;
 const NOT_RUNNING: u8 = 5;

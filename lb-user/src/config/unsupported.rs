@@ -21,16 +21,6 @@ type Line = (&'static str, Severity, &'static str, Rule);
 
 const TABLE: &[Line] = &[
     (
-        "vrrp_instances",
-        Severity::Error,
-        "`track.services` needs health checks, which do not run yet",
-        Rule::Section(|c| {
-            c.vrrp_instances
-                .iter()
-                .any(|i| !i.track.services.is_empty())
-        }),
-    ),
-    (
         "datapath.engine",
         Severity::Error,
         "IPVS cannot be used yet, use `auto` or `xdp`",

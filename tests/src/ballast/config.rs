@@ -29,6 +29,8 @@ pub struct Service {
     pub port: u16,
     /// `protocol`.
     pub protocol: &'static str,
+    /// `health_check`.
+    pub health_check: String,
     /// `backends`.
     pub backends: Vec<Backend>,
 }
@@ -82,8 +84,16 @@ impl Service {
             address: address.into(),
             port,
             protocol: "tcp",
+            health_check: "none".to_owned(),
             backends: Vec::new(),
         }
+    }
+
+    /// Has its backends checked like this.
+    #[must_use]
+    pub fn health_check(mut self, check: &str) -> Self {
+        check.clone_into(&mut self.health_check);
+        self
     }
 
     /// Adds a backend.
@@ -142,13 +152,14 @@ impl Display for Config {
                 address,
                 port,
                 protocol,
+                health_check,
                 backends,
             } = service;
             writeln!(f, "  - name: {name}")?;
             writeln!(f, "    address: \"{address}\"")?;
             writeln!(f, "    port: {port}")?;
             writeln!(f, "    protocol: {protocol}")?;
-            writeln!(f, "    health_check: none")?;
+            writeln!(f, "    health_check: {health_check}")?;
             writeln!(f, "    backends:")?;
             for Backend {
                 name,

@@ -1,5 +1,6 @@
 //! `lab demo`: what Ballast does, shown on a lab of hosts with real programs and real requests.
 
+mod death;
 mod document;
 mod failover;
 mod picture;
@@ -101,6 +102,9 @@ fn play(story: &Story, lab: &Lab, keep: Option<SigSet>) -> Result<Document> {
     let (status, pinned) = both_counters(&pair)?;
     story.counters(&status, &pinned);
 
+    story.title("A web server is killed, leaves the ring, and comes back");
+    let backend_death = death::backend(story, &mut pair)?;
+
     story.title("The master is stopped in good order: it says so, and forwards until lb2 does");
     let stop = failover::stop(story, &mut pair)?;
 
@@ -110,6 +114,7 @@ fn play(story: &Story, lab: &Lab, keep: Option<SigSet>) -> Result<Document> {
     let events = Events {
         agent_kill,
         restart,
+        backend_death,
         stop,
         failover,
     };
@@ -139,6 +144,7 @@ fn setup() -> Setup {
             .address(VIP)
     })
     .web(&forwarding)
+    .check(CHECK)
 }
 
 fn get() -> Get {
@@ -228,4 +234,6 @@ const PACE: Pace = Pace {
     threads: 8,
     rate: 400,
 };
+/// Dead after a fifth of a second and a retry.
+const CHECK: &str = "{ interval: 200ms, timeout: 100ms, retries: 1, retry_delay: 50ms, http: { paths: [{ path: / }] } }";
 const LIMIT: Duration = Duration::from_secs(60);

@@ -15,6 +15,18 @@ pub(super) struct Document {
     restart: Interruption,
     failover: Failover,
     stop: Stop,
+    backend_death: BackendDeath,
+}
+
+/// A web server was killed and started again.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct BackendDeath {
+    /// From the kill to the last new connection that still went to it.
+    pub(super) last_new_connection_ms: f64,
+    /// From its start to its first answer.
+    pub(super) returned_ms: f64,
+    /// Requests without an answer; those that went to it meanwhile.
+    pub(super) requests_lost: usize,
 }
 
 /// The master lost its power.
@@ -53,6 +65,7 @@ pub(super) struct Stop {
 pub(super) struct Events {
     pub(super) agent_kill: Interruption,
     pub(super) restart: Interruption,
+    pub(super) backend_death: BackendDeath,
     pub(super) stop: Stop,
     pub(super) failover: Failover,
 }
@@ -93,6 +106,7 @@ impl Document {
         let Events {
             agent_kill,
             restart,
+            backend_death,
             stop,
             failover,
         } = events;
@@ -135,6 +149,7 @@ impl Document {
             restart,
             failover,
             stop,
+            backend_death,
         }
     }
 }
