@@ -1,5 +1,5 @@
-//! The system calls of the harness that have no safe wrapper: bpf(2), the ioctl of a TUN device,
-//! real-time scheduling, and a frame sent as it is.
+//! The system calls of the harness that have no safe wrapper: bpf(2), ioctls of devices, real-time
+//! scheduling, and a frame sent as it is.
 #![expect(
     unsafe_code,
     reason = "the harness's one unsafe door; each block says why it is sound"
@@ -60,6 +60,41 @@ pub(crate) fn open_tun(name: &str) -> io::Result<File> {
         .read(true)
         .write(true)
         .open("/dev/net/tun")?;
+    let mut request = request_for(name)?;
+    request.ifr_ifru.ifru_flags =
+        i16::try_from(libc::IFF_TUN | libc::IFF_NO_PI).expect("both flags are below 2^15");
+    // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives through the call; the fd is open.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(file)
+    }
+}
+
+/// Takes an interface of the calling thread's network namespace down, within microseconds.
+///
+/// # Errors
+/// When there is none of this name.
+pub(crate) fn set_link_down(name: &str) -> io::Result<()> {
+    let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0))?;
+    let mut request = request_for(name)?;
+    for command in [libc::SIOCGIFFLAGS, libc::SIOCSIFFLAGS] {
+        // SAFETY: both read and write one `ifreq`, which lives through the call; the fd is open.
+        let result = unsafe { libc::ioctl(socket.as_raw_fd(), command, &raw mut request) };
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the first call has filled in the flags, and the second is the last.
+        let flags = unsafe { request.ifr_ifru.ifru_flags };
+        let up = i16::try_from(libc::IFF_UP).map_err(io::Error::other)?;
+        request.ifr_ifru.ifru_flags = flags & !up;
+    }
+    Ok(())
+}
+
+/// A request about the interface of this name, otherwise zero.
+fn request_for(name: &str) -> io::Result<libc::ifreq> {
     if name.is_empty() || name.len() >= libc::IFNAMSIZ {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -71,15 +106,7 @@ pub(crate) fn open_tun(name: &str) -> io::Result<File> {
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = from.cast_signed();
     }
-    request.ifr_ifru.ifru_flags =
-        i16::try_from(libc::IFF_TUN | libc::IFF_NO_PI).expect("both flags are below 2^15");
-    // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives through the call; the fd is open.
-    let result = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(file)
-    }
+    Ok(request)
 }
 
 /// Puts the calling thread under `SCHED_FIFO` at `priority` (1 to 99); its children start without.

@@ -226,9 +226,7 @@ impl Port {
     /// # Errors
     /// When the switch refuses.
     pub fn cut(&self) -> Result<()> {
-        self.switch
-            .sh(&format!("ip link set {} down", self.name))
-            .map(drop)
+        self.switch.run(|| Ok(sys::set_link_down(&self.name)?))
     }
 
     /// Keeps frames between isolated ports from each other; all others hear and reach both. A partition

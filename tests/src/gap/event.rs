@@ -39,6 +39,12 @@ impl Event {
         }
     }
 
+    /// The master has no time to say that it goes.
+    #[must_use]
+    pub fn is_sudden(self) -> bool {
+        matches!(self, Self::PowerOff | Self::LinkDown)
+    }
+
     /// Makes it happen to the balancer `index`.
     pub(super) fn happen(self, pair: &mut Pair<'_>, index: usize) -> Result<()> {
         match self {

@@ -1,6 +1,9 @@
 //! One measurement: a pair at rest, an event, a pair at rest again.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context, Result};
 
@@ -11,6 +14,7 @@ use crate::{
     pair::Pair,
     topology::{Node, VIP},
     vrrp::Adverts,
+    wait::{pause, wait_for},
 };
 
 /// What one event did to the client.
@@ -18,6 +22,11 @@ use crate::{
 pub struct Measurement {
     /// What the client saw.
     pub gap: Gap,
+    /// Where the master could not say goodbye: from its last advert to its successor's first.
+    pub elected: Option<Duration>,
+    /// Likewise, to the first answer. What the
+    /// gap would be at worst, whenever in an interval it happened.
+    pub since_advert: Option<Duration>,
     /// The canary's worst oversleep around the event.
     pub stall: Duration,
     /// Who was master before and after.
@@ -50,16 +59,16 @@ pub fn measure(pair: &mut Pair<'_>, event: Event, phase: f64) -> Result<Measurem
     probes.wait_for_more(WARM_UP, LIMIT)?;
 
     let adverts = Adverts::of(&pair.net.lbs[before])?;
+    let successor = Adverts::of(&pair.net.lbs[after])?;
     let router = pair.setup.routers[before]
         .first()
         .context("a pair without virtual router")?;
     let (interval, master_down) = (router.interval, router.master_down());
-    let seen = adverts.count();
-    crate::wait::wait_for("an advert", LIMIT, || adverts.count() > seen)?;
-    drop(adverts);
-    // One probe is one millisecond.
-    let milliseconds = interval.mul_f64(phase).as_millis();
-    probes.wait_for_more(u64::try_from(milliseconds)?, LIMIT)?;
+    let id = router.id;
+    let latest = || adverts.sent().into_iter().rev().find(|sent| sent.id == id);
+    wait_for("an advert", LIMIT, || latest().is_some())?;
+    let advert = latest().context("an advert that was there")?;
+    pause(until(advert.at, interval, phase));
 
     let at = now();
     event.happen(pair, before)?;
@@ -73,6 +82,12 @@ pub fn measure(pair: &mut Pair<'_>, event: Event, phase: f64) -> Result<Measurem
 
     let start = at - nanos(LAST_ANSWERS);
     let gap = trace.gap(start, end);
+    let sudden = event.is_sudden();
+    let last_advert = latest().map(|advert| advert.at).filter(|_| sudden);
+    let since_advert = last_advert.map(|last| gap.between.1.saturating_sub(stamp(last)));
+    let first = successor.sent().into_iter().find(|sent| sent.id == id);
+    let elected = first.zip(last_advert);
+    let elected = elected.and_then(|(first, last)| first.at.duration_since(last).ok());
     let forwarders = forwarders(&captures, &servers, &pair.net.lbs);
     let sent_before = |time: u64| trace.sent.partition_point(|sent| *sent < time);
     let forwarder = |limit: usize| -> Option<String> {
@@ -83,6 +98,8 @@ pub fn measure(pair: &mut Pair<'_>, event: Event, phase: f64) -> Result<Measurem
     let forwarded_by = [forwarder(sent_before(at)), forwarder(sent_before(end))];
     Ok(Measurement {
         gap,
+        elected,
+        since_advert: since_advert.map(Duration::from_nanos),
         stall: trace.worst_oversleep(start, end),
         master: [before, after],
         forwarded_by,
@@ -90,6 +107,19 @@ pub fn measure(pair: &mut Pair<'_>, event: Event, phase: f64) -> Result<Measurem
         trace,
         forwarders,
     })
+}
+
+fn stamp(at: SystemTime) -> u64 {
+    nanos(at.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// How long to wait from now, so that it is `phase` of an interval after some advert.
+fn until(advert: SystemTime, interval: Duration, phase: f64) -> Duration {
+    let since = advert.elapsed().unwrap_or_default();
+    let target = interval.mul_f64(phase);
+    let intervals = since.saturating_sub(target).as_nanos() / interval.as_nanos().max(1) + 1;
+    let intervals = u32::try_from(intervals).unwrap_or(1);
+    (interval * intervals + target).saturating_sub(since)
 }
 
 /// Makes good what `event` did to the balancer that was master.

@@ -23,6 +23,10 @@ pub struct Row {
     pub gaps: Vec<Duration>,
     /// Probes without an answer, likewise.
     pub lost: Vec<usize>,
+    /// From the last advert of a master that could not say goodbye to its successor's first, likewise.
+    pub elected: Vec<Duration>,
+    /// From the last advert of a master that could not say goodbye to the first answer, likewise.
+    pub since_advert: Vec<Duration>,
     /// Measurements thrown away because the machine stalled.
     pub stalled: usize,
     /// The canary's worst oversleep in those that count.
@@ -41,6 +45,8 @@ impl Row {
             stack,
             gaps: Vec::new(),
             lost: Vec::new(),
+            elected: Vec::new(),
+            since_advert: Vec::new(),
             stalled: 0,
             worst_oversleep: Duration::ZERO,
             forwarded_by_others: 0,
@@ -55,6 +61,8 @@ impl Row {
         }
         self.gaps.push(measurement.gap.silence);
         self.lost.push(measurement.gap.lost);
+        self.elected.extend(measurement.elected);
+        self.since_advert.extend(measurement.since_advert);
         self.worst_oversleep = self.worst_oversleep.max(measurement.stall);
         let [_, after] = &measurement.forwarded_by;
         if after.as_deref() != Some(master) {
@@ -87,6 +95,14 @@ impl Row {
                 "all": self.gaps.iter().map(|gap| ms(*gap)).collect::<Vec<_>>(),
             },
             "lost": { "p50": median(&self.lost), "max": self.lost.iter().max() },
+            "elected_ms": {
+                "p50": (!self.elected.is_empty()).then(|| ms(median(&self.elected))),
+                "max": self.elected.iter().max().map(|since| ms(*since)),
+            },
+            "since_advert_ms": {
+                "p50": (!self.since_advert.is_empty()).then(|| ms(median(&self.since_advert))),
+                "max": self.since_advert.iter().max().map(|since| ms(*since)),
+            },
             "stalled_and_repeated": self.stalled,
             "canary_max_ms": ms(self.worst_oversleep),
             "forwarded_by_others": self.forwarded_by_others,
@@ -114,22 +130,27 @@ impl fmt::Display for Table {
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|row| (row.event, std::cmp::Reverse(row.interval), row.stack));
         let mut text = format!(
-            "{:14} {:>8}  {:10} {:>5} {:>10} {:>10} {:>9} {:>9} {:>8} {:>8}\n",
+            "{:14} {:>8}  {:10} {:>4} {:>10} {:>10} {:>11} {:>9} {:>8} {:>8} {:>8}\n",
             "event",
             "interval",
             "elected by",
             "runs",
             "gap p50",
             "gap max",
+            "advert p50",
             "lost p50",
             "lost max",
             "stalled",
             "canary"
         );
         for row in rows {
+            let since = match row.since_advert.as_slice() {
+                [] => "-".to_owned(),
+                since => format!("{:.1} ms", ms(median(since))),
+            };
             writeln!(
                 text,
-                "{:14} {:>8}  {:10} {:>5} {:>10} {:>10} {:>9} {:>9} {:>8} {:>8}",
+                "{:14} {:>8}  {:10} {:>4} {:>10} {:>10} {since:>11} {:>9} {:>8} {:>8} {:>8}",
                 row.event,
                 format!("{:?}", row.interval),
                 row.stack.name(),

@@ -99,7 +99,7 @@ fn measure_all(
         // Evenly over the interval: when in it a master dies is what makes gaps differ.
         while row.gaps.len() < runs {
             #[expect(clippy::cast_precision_loss, reason = "a few dozen")]
-            let phase = row.gaps.len() as f64 / runs as f64;
+            let phase = (row.gaps.len() as f64 + 0.5) / runs as f64;
             let measurement = measure(&mut pair, event, phase)?;
             let [_, after] = measurement.master;
             let counts = row.add(&measurement, pair.net.lbs[after].host.name());
@@ -215,6 +215,7 @@ fn or_all<T: Copy>(chosen: &[T], all: &[T]) -> Vec<T> {
 const CALM_TRIES: usize = 3;
 const NOTES: &str = "\
 gap: the longest silence between two answers to 1 kHz UDP probes, kernel receive timestamps; 1 ms: none.
+advert: from the last advert of a master that could not say goodbye to the first answer, whenever it went.
 lost: probes without an answer. stalled: measurements repeated because the canary overslept by more than 10 ms.
 Intervals of 1 s: version 2; shorter: version 3. Priorities 101 and 100, no preemption.
 keepalived: Debian's, logging off, real-time priority; it moves the address, a Ballast without vrrp_instances forwards.
