@@ -159,8 +159,8 @@ fn list(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
 
 const SAMPLES: &str = "/usr/share/doc/keepalived/samples";
 
-/// keepalived names the end of a block where we name its beginning.
-const SLACK: u32 = 10;
+/// keepalived names the end of a short block where we name its beginning.
+const SLACK: u32 = 1;
 
 /// Complaints about the machine, about blocks that have no equal as a whole, and about what is no mistake here.
 const OF_THE_HOST: &[&str] = &[

@@ -40,6 +40,7 @@ pub(super) fn tokens(lines: &[Line], findings: &mut Vec<Finding>) -> Vec<Token> 
             });
         };
         let mut rest = line.text.as_str();
+        let mut quotes = Quotes::default();
         loop {
             rest = rest.trim_start();
             let Some(first) = rest.chars().next() else {
@@ -55,7 +56,7 @@ pub(super) fn tokens(lines: &[Line], findings: &mut Vec<Finding>) -> Vec<Token> 
                     rest = &rest[1..];
                 }
                 _ => {
-                    let (word, end, lonely) = word(rest);
+                    let (word, end, lonely) = word(rest, &mut quotes);
                     if lonely {
                         findings.push(Finding {
                             at: line.at.clone(),
@@ -77,13 +78,13 @@ pub(super) fn tokens(lines: &[Line], findings: &mut Vec<Finding>) -> Vec<Token> 
 }
 
 /// The first word of a text that begins with one, the byte where it ends, and whether a quote had no partner.
-fn word(text: &str) -> (String, usize, bool) {
+fn word(text: &str, quotes: &mut Quotes) -> (String, usize, bool) {
     let (mut word, mut at, mut lonely) = (String::new(), 0, false);
     while let Some(c) = text[at..].chars().next() {
         match c {
             '{' | '}' => break,
             c if c.is_whitespace() => break,
-            '"' | '\'' => match quoted(&text[at..]) {
+            '"' | '\'' => match quotes.piece(&text[at..]) {
                 Some(len) => {
                     word.push_str(&text[at + 1..at + len - 1]);
                     at += len;
@@ -99,7 +100,24 @@ fn word(text: &str) -> (String, usize, bool) {
     (word, at, lonely)
 }
 
-/// The bytes of the quoted piece that a text begins with, quotes included; `None`: the second one is missing.
+/// Finds the partners of the quotes of one line. One that has none is a character, and so are those like it behind it: each would be
+/// looked for to the end of the line again.
+#[derive(Default)]
+struct Quotes {
+    /// There are no more pairs of `"`, or of `'`.
+    lonely: [bool; 2],
+}
+
+impl Quotes {
+    /// The bytes of the quoted piece that a text begins with, quotes included; `None`: the second one is missing.
+    fn piece(&mut self, text: &str) -> Option<usize> {
+        let lonely = &mut self.lonely[usize::from(text.starts_with('\''))];
+        let found = if *lonely { None } else { quoted(text) };
+        *lonely |= found.is_none();
+        found
+    }
+}
+
 fn quoted(text: &str) -> Option<usize> {
     let mut chars = text.char_indices();
     let (_, mark) = chars.next()?;
@@ -118,10 +136,11 @@ fn quoted(text: &str) -> Option<usize> {
 /// A line's code, and its comment with the `#` or `!` that begins it. Neither begins one in quotes.
 pub(super) fn without_comment(line: &str) -> (&str, &str) {
     let mut at = 0;
+    let mut quotes = Quotes::default();
     while let Some(c) = line[at..].chars().next() {
         at += match c {
             '#' | '!' => return line.split_at(at),
-            '"' | '\'' => quoted(&line[at..]).unwrap_or(1),
+            '"' | '\'' => quotes.piece(&line[at..]).unwrap_or(1),
             c => c.len_utf8(),
         };
     }
@@ -177,16 +196,23 @@ fn escape(c: char, text: &str) -> (char, usize) {
 pub(super) fn command_words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();
+    let mut quotes = Quotes::default();
     while !rest.is_empty() {
         let mut word = String::new();
         let mut at = 0;
         while let Some(c) = rest[at..].chars().next().filter(|c| !c.is_whitespace()) {
-            if let Some(len) = quoted(&rest[at..]).filter(|_| matches!(c, '"' | '\'')) {
-                word.push_str(&rest[at + 1..at + len - 1]);
-                at += len;
-            } else {
-                word.push(c);
-                at += c.len_utf8();
+            let piece = matches!(c, '"' | '\'')
+                .then(|| quotes.piece(&rest[at..]))
+                .flatten();
+            match piece {
+                Some(len) => {
+                    word.push_str(&rest[at + 1..at + len - 1]);
+                    at += len;
+                }
+                None => {
+                    word.push(c);
+                    at += c.len_utf8();
+                }
             }
         }
         words.push(word);

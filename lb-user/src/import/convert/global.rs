@@ -194,11 +194,15 @@ const GLOBAL: Grammar<Global> = Grammar {
         }),
         block("notification_email", 0, 0, |g, s, _| {
             g.mail.block = Some(s.at.clone());
-            g.mail.to.extend(
-                s.body()
-                    .iter()
-                    .map(|to| (to.words().join(" "), to.at.clone())),
-            );
+            for line in s.body() {
+                // Several in a line are several; anything else is shown as it was written.
+                let all = line.words().iter().all(|word| word.contains('@'));
+                let several = all.then(|| line.words().to_vec());
+                let found = several.unwrap_or_else(|| vec![line.words().join(" ")]);
+                g.mail
+                    .to
+                    .extend(found.into_iter().map(|to| (to, line.at.clone())));
+            }
         }),
         line("notification_email_from", 1, ANY, |g, s, _| {
             g.mail.from = Some((s.args().join(" "), s.at.clone()));

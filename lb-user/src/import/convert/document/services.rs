@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Users, checks};
+use crate::config::limits::BACKENDS;
 use crate::import::{
     convert::{
         Backend, Cx, Everything, Front, Fronts, Method, Place, Protocol, Service, command::Command,
@@ -23,6 +24,7 @@ struct Taken {
 pub(super) fn write(all: &Everything, users: &mut Users, cx: &mut Cx<'_>) -> Vec<Entry> {
     let mut taken = Taken::default();
     let mut services = Vec::new();
+    let mut backends = 0;
     for service in &all.services {
         let left_out = |cx: &mut Cx<'_>, why: &str| {
             cx.error(&service.at, format!("{}{why} left out", said(service)));
@@ -46,6 +48,12 @@ pub(super) fn write(all: &Everything, users: &mut Users, cx: &mut Cx<'_>) -> Vec
                 "no usable real server"
             };
             cx.warn(&service.at, format!("{} has {lonely}", said(service)));
+        }
+        backends += fronts.len() * service.backends.len();
+        if backends > BACKENDS {
+            let why = format!(": more than {BACKENDS} real servers of all addresses together:");
+            left_out(cx, &why);
+            break;
         }
         let protocol = protocol(service, cx);
         for front in fronts {
