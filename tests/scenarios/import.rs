@@ -168,6 +168,7 @@ const OF_THE_HOST: &[&str] = &[
     "with no interface specified, not tracking",
     "Rule has no preference",
     "VRRP parsed invalid IP 192.168.",
+    "Invalid rule to address",
     "Error setting global script uid/gid",
     // Names are looked up when mail is sent.
     "Invalid smtp server",
