@@ -56,15 +56,12 @@ pub(super) fn tokens(lines: &[Line], findings: &mut Vec<Finding>) -> Vec<Token> 
                     rest = &rest[1..];
                 }
                 _ => {
-                    let (word, end, lonely) = word(rest, &mut quotes);
-                    if lonely {
+                    let Found { word, end, oddity } = word(rest, &mut quotes);
+                    if let Some(oddity) = oddity {
                         findings.push(Finding {
                             at: line.at.clone(),
                             severity: Severity::Warning,
-                            message: format!(
-                                "a quote without its partner in {}: taken as a character",
-                                quote(&word)
-                            ),
+                            message: format!("{oddity} in {}: taken as it stands", quote(&word)),
                         });
                     }
                     push(Kind::Word(word));
@@ -77,27 +74,56 @@ pub(super) fn tokens(lines: &[Line], findings: &mut Vec<Finding>) -> Vec<Token> 
     tokens
 }
 
-/// The first word of a text that begins with one, the byte where it ends, and whether a quote had no partner.
-fn word(text: &str, quotes: &mut Quotes) -> (String, usize, bool) {
-    let (mut word, mut at, mut lonely) = (String::new(), 0, false);
-    while let Some(c) = text[at..].chars().next() {
-        match c {
+/// A word of a line.
+struct Found {
+    word: String,
+    /// The byte behind it.
+    end: usize,
+    /// What should not be in it.
+    oddity: Option<&'static str>,
+}
+
+/// The first word of a text that begins with one.
+fn word(text: &str, quotes: &mut Quotes) -> Found {
+    let (mut word, mut end, mut oddity) = (String::new(), 0, None);
+    while let Some(c) = text[end..].chars().next() {
+        let rest = &text[end..];
+        let len = match c {
             '{' | '}' => break,
             c if c.is_whitespace() => break,
-            '"' | '\'' => match quotes.piece(&text[at..]) {
+            '"' | '\'' => match quotes.piece(rest) {
                 Some(len) => {
-                    word.push_str(&text[at + 1..at + len - 1]);
-                    at += len;
+                    word.push_str(&rest[1..len - 1]);
+                    end += len;
                     continue;
                 }
-                None => lonely = true,
+                None => {
+                    oddity = Some("a quote without its partner");
+                    1
+                }
             },
-            _ => {}
-        }
-        word.push(c);
-        at += c.len_utf8();
+            // What is defined was replaced before.
+            '$' => match undefined(rest) {
+                Some(len) => {
+                    oddity = Some("a name that nothing defines");
+                    len
+                }
+                None => 1,
+            },
+            c => c.len_utf8(),
+        };
+        word.push_str(&rest[..len]);
+        end += len;
     }
-    (word, at, lonely)
+    Found { word, end, oddity }
+}
+
+/// The bytes of `${…}`, if a text begins with it: its braces are no block's.
+fn undefined(text: &str) -> Option<usize> {
+    let inside = text.strip_prefix("${")?;
+    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b' ');
+    let len = inside.bytes().take_while(|b| name(*b)).count();
+    (len > 0 && inside[len..].starts_with('}')).then_some(len + 3)
 }
 
 /// Finds the partners of the quotes of one line. One that has none is a character, and so are those like it behind it: each would be

@@ -168,6 +168,14 @@ impl Global {
     }
 }
 
+/// The address of `Name <address>`.
+fn bare(text: &str) -> String {
+    let inside = text
+        .split_once('<')
+        .and_then(|(_, rest)| rest.strip_suffix('>'));
+    inside.unwrap_or(text).to_owned()
+}
+
 /// Whether mail can be sent to or from an address.
 fn usable(what: &str, address: &str, at: &Place, cx: &mut Cx<'_>) -> bool {
     let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ',' | ';');
@@ -201,11 +209,11 @@ const GLOBAL: Grammar<Global> = Grammar {
                 let found = several.unwrap_or_else(|| vec![line.words().join(" ")]);
                 g.mail
                     .to
-                    .extend(found.into_iter().map(|to| (to, line.at.clone())));
+                    .extend(found.iter().map(|to| (bare(to), line.at.clone())));
             }
         }),
         line("notification_email_from", 1, ANY, |g, s, _| {
-            g.mail.from = Some((s.args().join(" "), s.at.clone()));
+            g.mail.from = Some((bare(&s.args().join(" ")), s.at.clone()));
         }),
         line("smtp_server", 1, 2, smtp_server),
         line("smtp_connect_timeout", 1, 1, |g, s, cx| {

@@ -288,7 +288,8 @@ fn backends(
             .put("address", backend.address.to_string())
             .at(&backend.at);
         entry.put_some("port", (port != front.port).then_some(port));
-        entry.put_some("weight", (backend.weight != 1).then_some(backend.weight));
+        let weight = backend.weight.unwrap_or(s.weight);
+        entry.put_some("weight", (weight != 1).then_some(weight));
         entry.put_some("forwarding", (method != service).then(|| method.word()));
         let check = checks::node(backend, s, port, users, cx);
         listed.push((entry, check, backend));
@@ -371,7 +372,7 @@ fn weights(s: &Service, cx: &mut Cx<'_>) {
     let weighted: Option<&Place> = s
         .backends
         .iter()
-        .filter(|b| b.weight > 1)
+        .filter(|b| b.weight.is_some_and(|w| w > 1))
         .find_map(|b| b.weight_at.as_ref());
     if let Some(at) = weighted.filter(|_| matches!(scheduler, "rr" | "lc")) {
         cx.warn(at, format!("`weight` has no effect on shares under `{scheduler}`, only `quorum` counts it: `w{scheduler}` would share by it"));
