@@ -122,3 +122,25 @@ fn the_id_of_conditions_is_the_host_s_name_unless_given() {
     // MASTER without a priority is 255.
     assert_eq!(priority(&["-i", "three"]).as_deref(), Some("priority: 255"));
 }
+
+#[test]
+fn every_example_is_accepted() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples");
+    let mut count = 0;
+    for entry in fs::read_dir(examples).unwrap() {
+        let path = entry.unwrap().path();
+        let checked = Command::new(env!("CARGO_BIN_EXE_ballast"))
+            .args(["check", "-c"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert!(
+            checked.status.success(),
+            "{}: {}",
+            path.display(),
+            text(&checked.stderr)
+        );
+        count += 1;
+    }
+    assert!(count >= 10);
+}

@@ -159,8 +159,8 @@ fn list(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
 
 const SAMPLES: &str = "/usr/share/doc/keepalived/samples";
 
-/// keepalived names the end of a block where we name its beginning.
-const SLACK: u32 = 10;
+/// keepalived names the end of a short block where we name its beginning.
+const SLACK: u32 = 1;
 
 /// Complaints about the machine, about blocks that have no equal as a whole, and about what is no mistake here.
 const OF_THE_HOST: &[&str] = &[
@@ -168,6 +168,7 @@ const OF_THE_HOST: &[&str] = &[
     "with no interface specified, not tracking",
     "Rule has no preference",
     "VRRP parsed invalid IP 192.168.",
+    "Invalid rule to address",
     "Error setting global script uid/gid",
     // Names are looked up when mail is sent.
     "Invalid smtp server",

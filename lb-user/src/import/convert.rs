@@ -198,6 +198,10 @@ const TOP: Grammar<Everything> = Grammar {
             "addresses that stay belong to the host's network configuration",
         ),
         (
+            "static_route",
+            "routes that stay belong to the host's network configuration",
+        ),
+        (
             "static_routes",
             "routes that stay belong to the host's network configuration",
         ),

@@ -319,16 +319,18 @@ fn next_name(text: &str, from: usize) -> Option<(usize, usize, String)> {
     loop {
         let start = at + text.get(at..)?.find('$')?;
         let rest = &text[start + 1..];
-        if let Some(braced) = rest.strip_prefix('{')
-            && let Some(len) = braced.find('}')
-        {
-            let name = &braced[..len];
-            if is_name(name.split_whitespace().next().unwrap_or_default()) {
-                return Some((start, start + len + 3, name.to_owned()));
+        if let Some(braced) = rest.strip_prefix('{') {
+            // Braces may hold arguments, too. Not everything to the end of a long line is looked at.
+            let inside = braced.bytes().take(MAX_NAME).position(|b| b == b'}');
+            if let Some(len) = inside
+                && is_name(braced[..len].split_whitespace().next().unwrap_or_default())
+            {
+                return Some((start, start + len + 3, braced[..len].to_owned()));
             }
         } else {
-            let len = rest.find(char::is_whitespace).unwrap_or(rest.len());
-            if is_name(&rest[..len]) {
+            let word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+            let len = rest.bytes().take_while(word).count();
+            if is_name(&rest[..len]) && rest[len..].chars().next().is_none_or(char::is_whitespace) {
                 return Some((start, start + 1 + len, rest[..len].to_owned()));
             }
         }
@@ -374,5 +376,7 @@ fn in_context(before: &str, mut value: Vec<Line>, after: &str) -> Vec<Line> {
 const MAX_DEPTH: usize = 64;
 /// Lines and replacements of all files: four for each of the backends that a configuration may have.
 const MAX_WORK: usize = 1 << 19;
+/// The longest name in braces, with its arguments.
+const MAX_NAME: usize = 256;
 /// The longest line that replacements may make.
 const MAX_LINE: usize = 1 << 16;

@@ -222,7 +222,7 @@ fn add_server(services: &mut [Known], words: &[&str], at: &Place, cx: &mut Cx<'_
     let Some(mut backend) = backend else {
         return cx.error(at, "the line names no real server: left out");
     };
-    backend.weight = weight;
+    backend.weight = Some(weight);
     backend.weight_at = Some(at.clone());
     backend.method = Some(method);
     service.backends.push(backend);

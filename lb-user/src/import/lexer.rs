@@ -40,6 +40,7 @@ pub(super) fn tokens(lines: &[Line], findings: &mut Vec<Finding>) -> Vec<Token> 
             });
         };
         let mut rest = line.text.as_str();
+        let mut quotes = Quotes::default();
         loop {
             rest = rest.trim_start();
             let Some(first) = rest.chars().next() else {
@@ -55,15 +56,12 @@ pub(super) fn tokens(lines: &[Line], findings: &mut Vec<Finding>) -> Vec<Token> 
                     rest = &rest[1..];
                 }
                 _ => {
-                    let (word, end, lonely) = word(rest);
-                    if lonely {
+                    let Found { word, end, oddity } = word(rest, &mut quotes);
+                    if let Some(oddity) = oddity {
                         findings.push(Finding {
                             at: line.at.clone(),
                             severity: Severity::Warning,
-                            message: format!(
-                                "a quote without its partner in {}: taken as a character",
-                                quote(&word)
-                            ),
+                            message: format!("{oddity} in {}: taken as it stands", quote(&word)),
                         });
                     }
                     push(Kind::Word(word));
@@ -76,30 +74,76 @@ pub(super) fn tokens(lines: &[Line], findings: &mut Vec<Finding>) -> Vec<Token> 
     tokens
 }
 
-/// The first word of a text that begins with one, the byte where it ends, and whether a quote had no partner.
-fn word(text: &str) -> (String, usize, bool) {
-    let (mut word, mut at, mut lonely) = (String::new(), 0, false);
-    while let Some(c) = text[at..].chars().next() {
-        match c {
-            '{' | '}' => break,
-            c if c.is_whitespace() => break,
-            '"' | '\'' => match quoted(&text[at..]) {
-                Some(len) => {
-                    word.push_str(&text[at + 1..at + len - 1]);
-                    at += len;
-                    continue;
-                }
-                None => lonely = true,
-            },
-            _ => {}
-        }
-        word.push(c);
-        at += c.len_utf8();
-    }
-    (word, at, lonely)
+/// A word of a line.
+struct Found {
+    word: String,
+    /// The byte behind it.
+    end: usize,
+    /// What should not be in it.
+    oddity: Option<&'static str>,
 }
 
-/// The bytes of the quoted piece that a text begins with, quotes included; `None`: the second one is missing.
+/// The first word of a text that begins with one.
+fn word(text: &str, quotes: &mut Quotes) -> Found {
+    let (mut word, mut end, mut oddity) = (String::new(), 0, None);
+    while let Some(c) = text[end..].chars().next() {
+        let rest = &text[end..];
+        let len = match c {
+            '{' | '}' => break,
+            c if c.is_whitespace() => break,
+            '"' | '\'' => match quotes.piece(rest) {
+                Some(len) => {
+                    word.push_str(&rest[1..len - 1]);
+                    end += len;
+                    continue;
+                }
+                None => {
+                    oddity = Some("a quote without its partner");
+                    1
+                }
+            },
+            // What is defined was replaced before.
+            '$' => match undefined(rest) {
+                Some(len) => {
+                    oddity = Some("a name that nothing defines");
+                    len
+                }
+                None => 1,
+            },
+            c => c.len_utf8(),
+        };
+        word.push_str(&rest[..len]);
+        end += len;
+    }
+    Found { word, end, oddity }
+}
+
+/// The bytes of `${…}`, if a text begins with it: its braces are no block's.
+fn undefined(text: &str) -> Option<usize> {
+    let inside = text.strip_prefix("${")?;
+    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b' ');
+    let len = inside.bytes().take_while(|b| name(*b)).count();
+    (len > 0 && inside[len..].starts_with('}')).then_some(len + 3)
+}
+
+/// Finds the partners of the quotes of one line. One that has none is a character, and so are those like it behind it: each would be
+/// looked for to the end of the line again.
+#[derive(Default)]
+struct Quotes {
+    /// There are no more pairs of `"`, or of `'`.
+    lonely: [bool; 2],
+}
+
+impl Quotes {
+    /// The bytes of the quoted piece that a text begins with, quotes included; `None`: the second one is missing.
+    fn piece(&mut self, text: &str) -> Option<usize> {
+        let lonely = &mut self.lonely[usize::from(text.starts_with('\''))];
+        let found = if *lonely { None } else { quoted(text) };
+        *lonely |= found.is_none();
+        found
+    }
+}
+
 fn quoted(text: &str) -> Option<usize> {
     let mut chars = text.char_indices();
     let (_, mark) = chars.next()?;
@@ -118,10 +162,11 @@ fn quoted(text: &str) -> Option<usize> {
 /// A line's code, and its comment with the `#` or `!` that begins it. Neither begins one in quotes.
 pub(super) fn without_comment(line: &str) -> (&str, &str) {
     let mut at = 0;
+    let mut quotes = Quotes::default();
     while let Some(c) = line[at..].chars().next() {
         at += match c {
             '#' | '!' => return line.split_at(at),
-            '"' | '\'' => quoted(&line[at..]).unwrap_or(1),
+            '"' | '\'' => quotes.piece(&line[at..]).unwrap_or(1),
             c => c.len_utf8(),
         };
     }
@@ -177,16 +222,23 @@ fn escape(c: char, text: &str) -> (char, usize) {
 pub(super) fn command_words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();
+    let mut quotes = Quotes::default();
     while !rest.is_empty() {
         let mut word = String::new();
         let mut at = 0;
         while let Some(c) = rest[at..].chars().next().filter(|c| !c.is_whitespace()) {
-            if let Some(len) = quoted(&rest[at..]).filter(|_| matches!(c, '"' | '\'')) {
-                word.push_str(&rest[at + 1..at + len - 1]);
-                at += len;
-            } else {
-                word.push(c);
-                at += c.len_utf8();
+            let piece = matches!(c, '"' | '\'')
+                .then(|| quotes.piece(&rest[at..]))
+                .flatten();
+            match piece {
+                Some(len) => {
+                    word.push_str(&rest[at + 1..at + len - 1]);
+                    at += len;
+                }
+                None => {
+                    word.push(c);
+                    at += c.len_utf8();
+                }
             }
         }
         words.push(word);

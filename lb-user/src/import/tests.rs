@@ -158,6 +158,52 @@ virtual_server 10.0.0.1 53 {
 }
 
 #[test]
+fn the_words_of_newer_versions_are_known() {
+    let text = "\
+global_defs {
+  notification_email {
+    \"The admins <ops@example.com>\"
+    noc@example.com
+  }
+  notification_email_from lb@example.com
+}
+vrrp_instance A {
+  interface eth0
+  virtual_router_id 7
+  version 3
+  v3_checksum_as_v2
+  no_virtual_ipaddress
+  notify_master /etc/master.sh root :root
+}
+virtual_server 10.0.0.1 80 {
+  protocol TCP
+  weight 5
+  real_server 10.0.0.2 80 {
+  }
+  real_server 10.0.0.3 80 {
+    weight 2
+  }
+}
+";
+    let imported = run("x.conf", text);
+    let config = accepted(&imported);
+    assert_eq!(config.vrrp_instances[0].checksum.to_string(), "rfc9568");
+    let smtp = config.alerts.smtp.unwrap();
+    assert_eq!(smtp.to, ["ops@example.com", "noc@example.com"]);
+    let weights: Vec<u16> = config.services[0]
+        .backends
+        .iter()
+        .map(|b| b.weight.get())
+        .collect();
+    assert_eq!(weights, [5, 2]);
+    assert!(
+        told(&imported)
+            .iter()
+            .all(|t| !t.contains("unknown") && !t.contains("no virtual address"))
+    );
+}
+
+#[test]
 fn ranges_of_addresses_are_services() {
     let text = "\
 virtual_server_group G {

@@ -168,6 +168,14 @@ impl Global {
     }
 }
 
+/// The address of `Name <address>`.
+fn bare(text: &str) -> String {
+    let inside = text
+        .split_once('<')
+        .and_then(|(_, rest)| rest.strip_suffix('>'));
+    inside.unwrap_or(text).to_owned()
+}
+
 /// Whether mail can be sent to or from an address.
 fn usable(what: &str, address: &str, at: &Place, cx: &mut Cx<'_>) -> bool {
     let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ',' | ';');
@@ -194,14 +202,18 @@ const GLOBAL: Grammar<Global> = Grammar {
         }),
         block("notification_email", 0, 0, |g, s, _| {
             g.mail.block = Some(s.at.clone());
-            g.mail.to.extend(
-                s.body()
-                    .iter()
-                    .map(|to| (to.words().join(" "), to.at.clone())),
-            );
+            for line in s.body() {
+                // Several in a line are several; anything else is shown as it was written.
+                let all = line.words().iter().all(|word| word.contains('@'));
+                let several = all.then(|| line.words().to_vec());
+                let found = several.unwrap_or_else(|| vec![line.words().join(" ")]);
+                g.mail
+                    .to
+                    .extend(found.iter().map(|to| (bare(to), line.at.clone())));
+            }
         }),
         line("notification_email_from", 1, ANY, |g, s, _| {
-            g.mail.from = Some((s.args().join(" "), s.at.clone()));
+            g.mail.from = Some((bare(&s.args().join(" ")), s.at.clone()));
         }),
         line("smtp_server", 1, 2, smtp_server),
         line("smtp_connect_timeout", 1, 1, |g, s, cx| {

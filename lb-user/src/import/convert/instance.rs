@@ -38,6 +38,10 @@ pub(super) struct Instance {
     /// A peer that adverts are only taken from with this TTL or more.
     pub(super) min_ttl: u8,
     pub(super) old_checksum: Option<Place>,
+    /// Version 3 over IPv4 is summed without a pseudo-header.
+    pub(super) bare_checksum: bool,
+    /// That there is none is no mistake.
+    pub(super) no_address: bool,
     pub(super) authentication: Option<Authentication>,
     pub(super) addresses: Vec<Address>,
     pub(super) excluded: Vec<Address>,
@@ -97,6 +101,8 @@ pub(super) fn read(instances: &mut Vec<Instance>, s: &Statement, cx: &mut Cx<'_>
         unicast: None,
         min_ttl: 0,
         old_checksum: None,
+        bare_checksum: false,
+        no_address: false,
         authentication: None,
         addresses: Vec::new(),
         excluded: Vec::new(),
@@ -158,6 +164,10 @@ const INSTANCE: Grammar<Instance> = Grammar {
         line("old_unicast_checksum", 0, 1, |i, s, _| {
             i.old_checksum = (s.arg(0) != "never").then(|| s.at.clone());
         }),
+        line("v3_checksum_as_v2", 0, 1, |i, s, cx| {
+            i.bare_checksum = cx.switch(s)
+        }),
+        line("no_virtual_ipaddress", 0, 0, |i, _, _| i.no_address = true),
         block("authentication", 0, 0, |i, s, cx| {
             let mut found = Authentication::default();
             i.broken |= AUTHENTICATION.walk(s.body(), &mut found, cx).broken;
@@ -220,6 +230,14 @@ const INSTANCE: Grammar<Instance> = Grammar {
     ],
     old: &[("vmac_garp_intvl", "garp_extra_if")],
     without: &[
+        (
+            "auth_hmac",
+            "adverts are neither signed nor checked, and a keepalived that insists on it does not hear them",
+        ),
+        (
+            "timer_expired_backup",
+            "a master that wakes late goes on, unless it hears a higher priority",
+        ),
         ("debug", "`RUST_LOG` says how much is logged"),
         (
             "dont_track_primary",

@@ -131,7 +131,8 @@ const SCRIPT: Grammar<Script> = Grammar {
 
 /// Says that a group other than the user's is not taken.
 pub(super) fn group_is_the_user_s(s: &Statement, n: usize, cx: &mut Cx<'_>) {
-    let (user, group) = (s.arg(n - 1), s.arg(n));
+    // With a colon before it the user's other groups are meant, too.
+    let (user, group) = (s.arg(n - 1), s.arg(n).trim_start_matches(':'));
     if !group.is_empty() && group != user {
         cx.warn(
             &s.at,

@@ -106,6 +106,8 @@ pub(in crate::import) struct Service {
     pub(super) host: Option<String>,
     pub(super) timing: Timing,
     pub(super) inhibit: bool,
+    /// Of real servers that say nothing.
+    pub(super) weight: u16,
     pub(in crate::import) backends: Vec<Backend>,
     /// There are no checks, and there could not be: this is not keepalived's file.
     pub(in crate::import) unchecked: bool,
@@ -127,7 +129,7 @@ pub(in crate::import) struct Backend {
     pub(in crate::import) name: Option<String>,
     pub(in crate::import) address: IpAddr,
     pub(in crate::import) port: Option<u16>,
-    pub(in crate::import) weight: u16,
+    pub(in crate::import) weight: Option<u16>,
     /// Where the weight stands.
     pub(in crate::import) weight_at: Option<Place>,
     pub(in crate::import) method: Option<Method>,
@@ -164,6 +166,7 @@ impl Service {
             host: None,
             timing: Timing::default(),
             inhibit: false,
+            weight: 1,
             backends: Vec::new(),
             unchecked: false,
             broken: false,
@@ -178,7 +181,7 @@ impl Backend {
             name: None,
             address,
             port,
-            weight: 1,
+            weight: None,
             weight_at: None,
             method: None,
             host: None,

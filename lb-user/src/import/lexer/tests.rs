@@ -56,6 +56,17 @@ fn a_quote_without_its_partner_is_a_character_and_is_told() {
 }
 
 #[test]
+fn a_name_that_nothing_defines_is_no_block_and_is_told() {
+    let source = Source::text("x.conf", "auth_pass a${PASS}b\nroute ${_ENV HOME} $\n");
+    let mut findings = Vec::new();
+    let tokens = tokens(&source.lines, &mut findings);
+    assert_eq!(tokens[1].kind, Kind::Word("a${PASS}b".into()));
+    assert_eq!(tokens[4].kind, Kind::Word("${_ENV HOME}".into()));
+    assert_eq!(findings.len(), 2);
+    assert_eq!(words("'${PASS}'"), ["${PASS}"]);
+}
+
+#[test]
 fn comments_begin_anywhere_but_in_quotes() {
     assert_eq!(without_comment("a b # c"), ("a b ", "# c"));
     assert_eq!(without_comment("a!b"), ("a", "!b"));

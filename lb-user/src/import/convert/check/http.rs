@@ -122,8 +122,20 @@ const URL: Grammar<Url> = Grammar {
     ],
     old: &[],
     without: &[
+        (
+            "password",
+            "requests carry no credentials: give a path that needs none",
+        ),
         ("regex_max_offset", "the whole answer is searched"),
         ("regex_min_offset", "the whole answer is searched"),
+        (
+            "tls_compliant",
+            "a connection that ends without TLS's own end is taken as ended",
+        ),
+        (
+            "username",
+            "requests carry no credentials: give a path that needs none",
+        ),
     ],
     same: &["regex_stack"],
 };

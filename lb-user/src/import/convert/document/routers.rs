@@ -122,6 +122,9 @@ fn one(
     if v3 {
         map.put("version", 3u8);
     }
+    if i.bare_checksum && v3 && !v6 {
+        map.put("checksum", "rfc9568");
+    }
     if i.master {
         map.put("initial_state", "master");
     }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Users, checks};
+use crate::config::limits::BACKENDS;
 use crate::import::{
     convert::{
         Backend, Cx, Everything, Front, Fronts, Method, Place, Protocol, Service, command::Command,
@@ -23,6 +24,7 @@ struct Taken {
 pub(super) fn write(all: &Everything, users: &mut Users, cx: &mut Cx<'_>) -> Vec<Entry> {
     let mut taken = Taken::default();
     let mut services = Vec::new();
+    let mut backends = 0;
     for service in &all.services {
         let left_out = |cx: &mut Cx<'_>, why: &str| {
             cx.error(&service.at, format!("{}{why} left out", said(service)));
@@ -46,6 +48,12 @@ pub(super) fn write(all: &Everything, users: &mut Users, cx: &mut Cx<'_>) -> Vec
                 "no usable real server"
             };
             cx.warn(&service.at, format!("{} has {lonely}", said(service)));
+        }
+        backends += fronts.len() * service.backends.len();
+        if backends > BACKENDS {
+            let why = format!(": more than {BACKENDS} real servers of all addresses together:");
+            left_out(cx, &why);
+            break;
         }
         let protocol = protocol(service, cx);
         for front in fronts {
@@ -280,7 +288,8 @@ fn backends(
             .put("address", backend.address.to_string())
             .at(&backend.at);
         entry.put_some("port", (port != front.port).then_some(port));
-        entry.put_some("weight", (backend.weight != 1).then_some(backend.weight));
+        let weight = backend.weight.unwrap_or(s.weight);
+        entry.put_some("weight", (weight != 1).then_some(weight));
         entry.put_some("forwarding", (method != service).then(|| method.word()));
         let check = checks::node(backend, s, port, users, cx);
         listed.push((entry, check, backend));
@@ -363,7 +372,7 @@ fn weights(s: &Service, cx: &mut Cx<'_>) {
     let weighted: Option<&Place> = s
         .backends
         .iter()
-        .filter(|b| b.weight > 1)
+        .filter(|b| b.weight.is_some_and(|w| w > 1))
         .find_map(|b| b.weight_at.as_ref());
     if let Some(at) = weighted.filter(|_| matches!(scheduler, "rr" | "lc")) {
         cx.warn(at, format!("`weight` has no effect on shares under `{scheduler}`, only `quorum` counts it: `w{scheduler}` would share by it"));

@@ -39,6 +39,7 @@ pub(super) const WITHOUT: &[(&str, &str)] = &[
     ("config_save_dir", DUMP),
     ("data_use_instance", DUMP),
     ("dbus_service_name", DBUS),
+    ("dbus_no_interface_name", DBUS),
     ("disable_local_igmp", "the kernel's IGMP is left as it is"),
     (
         "dynamic_interfaces",
@@ -107,10 +108,16 @@ pub(super) const WITHOUT: &[(&str, &str)] = &[
         "rs_init_notifies",
         "`alerts.command` tells changes, not the state at the start",
     ),
+    (
+        "set_supplementary_groups",
+        "a script has all groups of its user",
+    ),
     ("shutdown_script", HOOKS),
     ("shutdown_script_timeout", HOOKS),
     ("smtp_helo_name", "mail is sent in the host's own name"),
+    ("snmp_rs_stats_update_interval", SNMP),
     ("snmp_socket", SNMP),
+    ("snmp_vs_stats_update_interval", SNMP),
     ("startup_script", HOOKS),
     ("startup_script_timeout", HOOKS),
     (
@@ -125,6 +132,10 @@ pub(super) const WITHOUT: &[(&str, &str)] = &[
     ("vmac_addr_prefix", VMAC),
     ("vmac_prefix", VMAC),
     ("vrrp_cpu_affinity", PROCESS),
+    (
+        "vrrp_delay_after_boot",
+        "order the unit after the network instead (`After=network-online.target`)",
+    ),
     (
         "vrrp_down_timer_adverts",
         "a master counts as dead after three adverts and the skew, as the standard says: other routers must do so, too",

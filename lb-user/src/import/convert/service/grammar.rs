@@ -79,12 +79,25 @@ pub(super) const SERVICE: Grammar<Service> = Grammar {
         line("inhibit_on_failure", 0, 1, |v, s, cx| {
             v.inhibit = cx.switch(s);
         }),
+        line("weight", 1, 1, |v, s, cx| {
+            v.weight = cx.number(s, 0, 1..=65_535, "1 is taken").unwrap_or(1);
+        }),
         line("smtp_alert", 0, 1, alert_switch),
         block("real_server", 1, 2, real_server),
     ],
     old: &[("nb_get_retry", "retry")],
     without: &[
         ("alpha", ALPHA),
+        (
+            "backup_real_server",
+            "there is no second pool, only `fallback`: give that the address of a service whose backends these are",
+        ),
+        ("failover_down", "there is no second pool"),
+        (
+            "failover_threshold",
+            "there is no second pool, and `quorum` decides when `fallback` answers",
+        ),
+        ("failover_up", "there is no second pool"),
         ("flag-1", "the scheduler has no such flag"),
         ("flag-2", "the scheduler has no such flag"),
         ("flag-3", "the scheduler has no such flag"),
@@ -258,7 +271,7 @@ fn checker(b: &mut Backend, s: &Statement, cx: &mut Cx<'_>) {
 const REAL: Grammar<Backend> = Grammar {
     takes: &[
         line("weight", 1, 1, |b, s, cx| {
-            b.weight = cx.number(s, 0, 0..=65_535, "1 is taken").unwrap_or(1);
+            b.weight = cx.number(s, 0, 0..=65_535, "the default is taken");
             b.weight_at = Some(s.at.clone());
         }),
         line("lvs_method", 1, ANY, |b, s, cx| b.method = method(s, cx)),
@@ -294,6 +307,7 @@ const REAL: Grammar<Backend> = Grammar {
     ],
     old: &[("nb_get_retry", "retry")],
     without: &[
+        ("CI-LINUX", "the real server is not checked"),
         ("alpha", ALPHA),
         ("lthreshold", "connections are not limited"),
         (

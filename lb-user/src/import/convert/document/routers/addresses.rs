@@ -60,7 +60,7 @@ pub(super) fn addresses(
         outside(address, all, cx);
         entries.push(address.entry(interface));
     }
-    if entries.is_empty() {
+    if entries.is_empty() && !i.no_address {
         cx.warn(&i.at, "no virtual address: only `notify` happens");
     }
     map.put("virtual_addresses", Node::List(entries));
