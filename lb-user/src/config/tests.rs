@@ -11,27 +11,27 @@ use super::{
 };
 
 const BALLAST: &str = include_str!("../../../config/ballast.yaml");
+/// The name and the text of an example.
+macro_rules! example {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../../../config/examples/", $name)),
+        )
+    };
+}
+
 const EXAMPLES: &[(&str, &str)] = &[
-    (
-        "direct-routing.yaml",
-        include_str!("../../../config/examples/direct-routing.yaml"),
-    ),
-    (
-        "tunnel.yaml",
-        include_str!("../../../config/examples/tunnel.yaml"),
-    ),
-    (
-        "vrrp-pair.yaml",
-        include_str!("../../../config/examples/vrrp-pair.yaml"),
-    ),
-    (
-        "haproxy-vip.yaml",
-        include_str!("../../../config/examples/haproxy-vip.yaml"),
-    ),
-    (
-        "nat.yaml",
-        include_str!("../../../config/examples/nat.yaml"),
-    ),
+    example!("direct-routing.yaml"),
+    example!("tunnel.yaml"),
+    example!("vrrp-pair.yaml"),
+    example!("haproxy-vip.yaml"),
+    example!("nat.yaml"),
+    example!("cloud-address.yaml"),
+    example!("dr-http-digest.yaml"),
+    example!("dr-pair.yaml"),
+    example!("haproxy-pair.yaml"),
+    example!("shared-addresses.yaml"),
 ];
 const MINIMAL: &str = "\
 datapath:
