@@ -138,10 +138,19 @@ fn the_annotated_file_is_valid_and_without_a_warning() {
 }
 
 #[test]
-fn every_example_is_valid_and_without_a_warning() {
+fn every_example_is_valid_and_warns_of_nothing_but_what_its_setup_is_known_for() {
     for (name, text) in EXAMPLES {
         let loaded = validate_str(name, text).unwrap_or_else(|error| panic!("{error}"));
-        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+        let warnings = loaded.warnings.to_string();
+        // The published setup gives the default route to the master alone, and says so itself.
+        let known = match *name {
+            "shared-addresses.yaml" => vec!["virtual_routes[0].to"],
+            _ => vec![],
+        };
+        assert_eq!(warnings.lines().count(), known.len(), "{warnings}");
+        for (line, place) in warnings.lines().zip(known) {
+            assert!(line.contains(place), "{line}");
+        }
     }
 }
 
