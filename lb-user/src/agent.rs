@@ -22,6 +22,7 @@ use crate::{
 mod checks;
 mod desired;
 mod explain;
+mod flows;
 mod foreign;
 mod hops;
 mod permission;
@@ -169,7 +170,7 @@ async fn serve(
                 desired.reconcile();
             }
             () = checks.changed() => {
-                desired.exclude(checks.excluded());
+                desired.change(checks.standings());
                 routers.observe(checks.quorums(&desired.config));
             }
             event = routers.next() => match event {

@@ -14,13 +14,14 @@ use crate::{
         Config,
         model::{BackendKey, Service, ServiceKey},
     },
-    dataplane::compose::Excluded,
+    dataplane::compose::{Admission, Change, Changes as Standings},
     health::{
         self, Changes, Network, Report, Services, Subject,
         guard::Link,
-        service::{Event, Member, Standing},
+        service::{Event, Member, ServiceHealth, Standing},
     },
     net::NetView,
+    types::Weight,
     vrrp::track::{Input, State},
 };
 
@@ -109,15 +110,20 @@ impl HealthChecks {
         self.tell();
     }
 
-    /// Who must get no packets.
-    pub(super) fn excluded(&self) -> Excluded {
-        self.services
-            .iter()
-            .flat_map(|(service, health)| {
-                let out = health.members().iter().filter(|member| is_out(member));
-                out.map(move |member| (service, member.key))
-            })
-            .collect()
+    /// Who is not as configured.
+    pub(super) fn standings(&self) -> Standings {
+        let of_service = |(service, health): (ServiceKey, &ServiceHealth)| {
+            let changed = |member: &Member| {
+                let change = change(member);
+                (change != Change::default()).then_some(((service, member.key), change))
+            };
+            health
+                .members()
+                .iter()
+                .filter_map(changed)
+                .collect::<Vec<_>>()
+        };
+        self.services.iter().flat_map(of_service).collect()
     }
 
     /// What is thought of one backend.
@@ -184,6 +190,14 @@ impl HealthChecks {
     }
 }
 
-fn is_out(member: &Member) -> bool {
-    matches!(member.standing, Standing::Out(_))
+/// What the data plane is to make of a backend.
+fn change(member: &Member) -> Change {
+    Change {
+        admission: match member.standing {
+            Standing::Serving => Admission::Open,
+            Standing::Lingering(_) => Admission::Drained,
+            Standing::Out(_) => Admission::Out,
+        },
+        weight: member.asked.weight.map(Weight::get),
+    }
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use lb_common::limits;
 use tokio::sync::watch;
 
 use super::{RunOptions, backend_addresses, hops, reconcile::Around, routers::Routers, trace};
@@ -16,10 +17,11 @@ use crate::{
     dataplane::{
         attach::{How, Links},
         bpf::{Bpf, Build, Capacity},
-        compose::{Excluded, RingCache},
+        compose::{Changes, RingCache},
         ids::Ids,
         pins::Pins,
         stats::{self, Stats},
+        sweep::Usage,
     },
     net::NetView,
     types::IfIndex,
@@ -32,8 +34,8 @@ pub(super) struct Desired {
     pub(super) options: RunOptions,
     pub(super) targets: watch::Sender<BTreeSet<IpAddr>>,
     pub(super) view: watch::Receiver<NetView>,
-    /// Backends that failed their checks.
-    pub(super) excluded: Excluded,
+    /// Backends that are not as configured: they failed their checks, or operators said so.
+    pub(super) changes: Changes,
     /// The other balancers' addresses.
     pub(super) peers: BTreeSet<IpAddr>,
     pub(super) datapath: Option<Datapath>,
@@ -53,6 +55,11 @@ pub(super) struct Datapath {
     pub(super) rates: Rates,
     pub(super) last_change: Option<LastChange>,
     pub(super) tracing: Option<trace::Reader>,
+    /// What the last whole sweep of the connection table found.
+    pub(super) usage: Option<Usage>,
+    /// Inserts counted when the last whole sweep began, and the one under way.
+    pub(super) swept_inserts: u64,
+    pub(super) sweep_inserts: u64,
 }
 
 /// Counters of a second ago and now.
@@ -92,7 +99,7 @@ impl Desired {
             config,
             options,
             targets,
-            excluded: Excluded::new(),
+            changes: Changes::new(),
             peers: routers.peers(),
             view,
             datapath: None,
@@ -131,7 +138,8 @@ impl Desired {
         let mut bpf = Bpf::open(pins, capacity(&self.config), build)?;
         let reader = trace::Reader::open(&mut bpf, self.options.trace_packets)?;
         let sizes = bpf.capacity();
-        let ids = Ids::of(bpf.applied(), sizes.services, sizes.backends);
+        let retired = bpf.retired();
+        let ids = Ids::after(bpf.applied(), retired, sizes.services, sizes.backends);
         let counted = (Instant::now(), stats::read(&bpf));
         let mut datapath = Datapath {
             bpf,
@@ -145,6 +153,9 @@ impl Desired {
             },
             last_change: None,
             tracing: reader,
+            usage: None,
+            swept_inserts: 0,
+            sweep_inserts: 0,
         };
         let view = self.view.borrow().clone();
         datapath.bring_up_to_date(
@@ -153,10 +164,11 @@ impl Desired {
             &interfaces,
             &Around {
                 peers: &self.peers,
-                excluded: &self.excluded,
+                changes: &self.changes,
             },
         )?;
         self.datapath = Some(datapath);
+        self.want_targets();
         Ok(())
     }
 
@@ -191,17 +203,22 @@ impl Desired {
         }
     }
 
-    /// These backends get no packets.
-    pub(super) fn exclude(&mut self, excluded: Excluded) {
-        if self.excluded != excluded {
-            self.excluded = excluded;
+    /// These backends are not as configured.
+    pub(super) fn change(&mut self, changes: Changes) {
+        if self.changes != changes {
+            self.changes = changes;
             self.reconcile();
         }
     }
 
-    /// Asks for the next hops of backends and peers.
+    /// Says whose next hops are wanted: those of configured backends, of removed ones that still have
+    /// flows, and of peers.
     pub(super) fn want_targets(&self) {
         let mut targets = backend_addresses(&self.config);
+        if let Some(datapath) = &self.datapath {
+            let backends = datapath.bpf.applied().backends.values();
+            targets.extend(backends.map(|backend| backend.info.address));
+        }
         targets.extend(&self.peers);
         self.targets.send_if_modified(|old| {
             let modified = *old != targets;
@@ -219,7 +236,11 @@ impl Desired {
                 reader.flush();
             }
         }
-        if self.trouble.is_some() {
+        let due = self
+            .datapath
+            .as_mut()
+            .is_some_and(Datapath::look_after_flows);
+        if due || self.trouble.is_some() {
             self.reconcile();
         }
     }
@@ -250,14 +271,16 @@ fn capacity(config: &Config) -> Capacity {
         let wanted = (count * HEADROOM).next_power_of_two().min(most);
         u32::try_from(wanted).unwrap_or(u32::MAX).max(least)
     };
-    let arena = config
-        .datapath
-        .ring_memory
-        .min(lb_common::limits::MAX_ARENA);
+    let arena = config.datapath.ring_memory.min(limits::MAX_ARENA);
+    let table = u64::from(config.datapath.connection_table_size)
+        .saturating_mul(limits::TABLE_BYTES_PER_FLOW)
+        .next_power_of_two()
+        .clamp(limits::MIN_TABLE, limits::MAX_TABLE);
     Capacity {
+        table: u32::try_from(table).unwrap_or(u32::MAX),
         arena: u32::try_from(arena).unwrap_or(u32::MAX),
-        services: room(config.services.len(), 64, lb_common::limits::MAX_SERVICES),
-        backends: room(backends, 256, lb_common::limits::MAX_BACKENDS),
+        services: room(config.services.len(), 64, limits::MAX_SERVICES),
+        backends: room(backends, 256, limits::MAX_BACKENDS),
     }
 }
 

@@ -119,7 +119,7 @@ impl Desired {
         // After the data plane: what is announced is forwarded.
         if result.is_ok() {
             result = checks.reconfigure(&self.config).await;
-            self.exclude(checks.excluded());
+            self.change(checks.standings());
         }
         if result.is_ok() {
             result = routers.apply(&self.config).await;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use lb_common::{backend::ForwardMode, limits::LAYOUT, ring::NOBODY};
+use lb_common::{backend::ForwardMode, limits::LAYOUT};
 
 use super::{
     checks::HealthChecks,
@@ -266,8 +266,8 @@ fn service(
     let known = figures.and_then(|f| f.services.get(&key).map(|(id, image)| (f, *id, *image)));
     let mut slots: HashMap<BackendId, u32> = HashMap::new();
     if let Some((_, _, image)) = known {
-        for owner in image.ring.owners.iter().filter(|owner| **owner != NOBODY) {
-            if let Some(id) = image.ring.locals.get(usize::from(*owner)) {
+        for owner in image.ring.slots.iter().map(|slot| slot.owner()) {
+            if let Some(id) = image.ring.locals.get(usize::from(owner)) {
                 *slots.entry(*id).or_default() += 1;
             }
         }
@@ -312,7 +312,7 @@ fn service(
         forwarding: service.forwarding.to_string(),
         scheduler: service.scheduler.to_string(),
         ring_slots: known
-            .and_then(|(_, _, image)| u32::try_from(image.ring.owners.len()).ok())
+            .and_then(|(_, _, image)| u32::try_from(image.ring.slots.len()).ok())
             .unwrap_or(0),
         traffic: known
             .map(|(figures, id, _)| figures.traffic(|stats| stats.services.get(&id)))
@@ -352,7 +352,7 @@ fn state(
             };
             (BackendState::Unresolved, Some(reason))
         }
-        Some(_) if backend.weight.get() == 0 => {
+        Some(_) if image.is_some_and(|image| image.info.weight == 0) => {
             (BackendState::NoNewFlows, Some("its weight is 0".to_owned()))
         }
         Some(ForwardMode::Local) => (

@@ -41,6 +41,8 @@ pub(super) fn command(args: &Args) -> anyhow::Result<()> {
         }) => print(&format!(
             "reloaded: {added} services added, {removed} removed, {changed} changed, {unchanged} unchanged\n"
         )),
+        Reply::Changed if args.json => print_json(&serde_json::json!({"changed": true})),
+        Reply::Changed => print("changed\n"),
         Reply::Explained(explanation) if args.json => print_json(&explanation),
         Reply::Explained(explanation) => print(&explained(&explanation)),
     }

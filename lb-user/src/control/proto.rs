@@ -73,6 +73,8 @@ pub enum Reply {
     Reloaded(Reloaded),
     /// To [`Request::Explain`].
     Explained(Explanation),
+    /// To [`Request::Backend`]: it is as asked.
+    Changed,
     /// The request cannot be met; nothing has changed.
     Refused {
         /// One line a reason.
