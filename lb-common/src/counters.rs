@@ -41,7 +41,8 @@ pub struct DropCounters {
     pub bad_table: u64,
     pub no_headroom: u64,
     pub redirect_failed: u64,
-    pub reserved: [u64; 18],
+    pub too_big_answered: u64,
+    pub reserved: [u64; 17],
 }
 
 /// One element of `flow_stats`, per CPU, one for each service: what its flows did to the connection
@@ -131,7 +132,7 @@ const _: () = assert!(crate::verdict::FlowEvent::ALL.len() == FLOW_WORDS);
 const _: () = assert!(core::mem::offset_of!(FlowCounters, grant_tick) == FLOW_WORDS * 8);
 
 const _: () = assert!(size_of::<DropCounters>() == DROP_WORDS * 8);
-const _: () = assert!(DropReason::ALL.len() + 18 == DROP_WORDS);
+const _: () = assert!(DropReason::ALL.len() + 17 == DROP_WORDS);
 
 #[cfg(test)]
 mod tests {

@@ -10,20 +10,24 @@
 
 use crate::{
     addr::Addr,
+    answer,
     arena::Arena,
-    backend::{BackendEntry, ForwardMode},
+    backend::{self, BackendEntry, ForwardMode},
     connections::Memory,
     encap,
     flow::{FlowKey, TCP},
-    hash::flow_hash,
+    fragments::{self, Fragments, Note},
+    hash::{flow_hash, hash_of_tag, mix64},
     packet::Frame,
-    parse::{self, Parsed, Unparsed},
+    parse::{self, Kind, Parsed, Unparsed},
     ring,
     service::{self, Found, Front, VIP},
     steer::{self, Explained, Question, Steer},
     verdict::DropReason,
     wire::{
         ethernet::Ethernet,
+        ipv4::Ipv4,
+        ipv6::Ipv6,
         tcp::{self, Tcp},
         udp::{self, Udp},
     },
@@ -38,6 +42,20 @@ pub enum Decision<'a> {
     Drop(DropReason),
     /// To this backend.
     Forward(Forward<'a>),
+    /// Dropped, because it does not fit its backend's path; the sender is told, unless that was said
+    /// too often lately.
+    Answer(Answer),
+}
+
+/// A packet that does not fit.
+#[derive(Clone, Copy)]
+pub struct Answer {
+    /// Where its IP header starts, bytes from the start of the frame.
+    pub l3: u32,
+    /// Whether it is IPv4.
+    pub v4: bool,
+    /// Bytes of IP that would.
+    pub mtu: u32,
 }
 
 /// A packet that goes to a backend.
@@ -57,13 +75,25 @@ pub struct Forward<'a> {
 
 /// Decides what becomes of `frame`, which came in by the interface `ingress`.
 #[inline(always)]
-pub fn decide<'a, F: Frame, A: Arena, S: Steer>(
+pub fn decide<'a, F: Frame, A: Arena, S: Steer + Fragments>(
     frame: &F,
     arena: &'a A,
     steerer: &S,
     ingress: u32,
 ) -> Decision<'a> {
-    let packet = match parse::packet(frame) {
+    decide_parsed(frame, arena, steerer, ingress, parse::packet(frame))
+}
+
+/// [`decide`] where `parsed` is known to be what [`parse::packet()`] says of the frame.
+#[inline(always)]
+pub fn decide_parsed<'a, F: Frame, A: Arena, S: Steer + Fragments>(
+    frame: &F,
+    arena: &'a A,
+    steerer: &S,
+    ingress: u32,
+    parsed: Result<Parsed, Unparsed>,
+) -> Decision<'a> {
+    let packet = match parsed {
         Ok(packet) => packet,
         Err(Unparsed::Foreign) => return Decision::Pass,
         Err(Unparsed::Defect {
@@ -73,14 +103,24 @@ pub fn decide<'a, F: Frame, A: Arena, S: Steer>(
             return defective(frame, arena, ingress, destination, reason);
         }
     };
+    if packet.kind == Kind::LaterFragment {
+        return follow(frame, arena, steerer, ingress, packet);
+    }
     match service_of(frame, arena, ingress, &packet) {
-        Some((front, found)) => choose(frame, arena, steerer, &front, &found, packet).into(),
-        None => Decision::Pass,
+        Some((front, found)) => choose(frame, arena, steerer, &front, &found, packet),
+        None => {
+            if packet.kind == Kind::FirstFragment
+                && is_for_vip(frame, arena, ingress, packet.flow.destination)
+            {
+                steerer.note(fragments::tag(&packet, steerer.secret()), Note::PASS);
+            }
+            Decision::Pass
+        }
     }
 }
 
 /// [`decide`] for a packet whose 5-tuple is known; `None` where its ring alone does not say who gets
-/// it. What is left out here makes the common case short: three copies of this are in the program.
+/// it, or where it does not fit. What is left out here makes the common case short: three copies of this are in the program.
 #[inline(always)]
 pub fn decide_plain<'a, F: Frame, A: Arena>(
     frame: &F,
@@ -104,7 +144,11 @@ pub fn decide_plain<'a, F: Frame, A: Arena>(
         hash,
         new_flow: is_new_flow(flags),
     };
-    Some(sendable(frame, arena, &front, forward).into())
+    match sendable(frame, arena, &front, forward) {
+        Ok(()) => Some(Decision::Forward(forward)),
+        Err(DropReason::TooBig) => None,
+        Err(reason) => Some(Decision::Drop(reason)),
+    }
 }
 
 /// The service that a packet is for, if it is for us at all.
@@ -122,7 +166,30 @@ fn service_of<'a, F: Frame, A: Arena>(
 
 /// Where a service's packet goes.
 #[inline(always)]
-fn choose<'a, F: Frame, A: Arena, S: Steer>(
+fn choose<'a, F: Frame, A: Arena, S: Steer + Fragments>(
+    frame: &F,
+    arena: &'a A,
+    steerer: &S,
+    front: &Front<'_>,
+    found: &Found<'_>,
+    packet: Parsed,
+) -> Decision<'a> {
+    let forward = match place(frame, arena, steerer, front, found, packet) {
+        Ok(forward) => forward,
+        Err(reason) => return Decision::Drop(reason),
+    };
+    if packet.kind == Kind::FirstFragment {
+        let to = forward.backend;
+        // An index fits: see `limits`.
+        let note = Note::new(forward.service, to.id as u16, to.generation);
+        steerer.note(fragments::tag(&packet, steerer.secret()), note);
+    }
+    finish(frame, arena, front, forward)
+}
+
+/// The backend of a packet whose ports are known.
+#[inline(always)]
+fn place<'a, F: Frame, A: Arena, S: Steer>(
     frame: &F,
     arena: &'a A,
     steerer: &S,
@@ -139,24 +206,76 @@ fn choose<'a, F: Frame, A: Arena, S: Steer>(
         source_port: packet.flow.source_port,
         protocol: packet.flow.protocol,
         flags,
+        about: packet.kind == Kind::Error,
     })?;
-    let forward = Forward {
+    Ok(Forward {
         packet,
         service: found.entry.id,
         backend: arena.view(backend).ok_or(DropReason::BadTable)?,
         hash,
         new_flow: is_new_flow(flags),
-    };
-    sendable(frame, arena, front, forward)
+    })
 }
 
-impl<'a> From<Result<Forward<'a>, DropReason>> for Decision<'a> {
-    #[inline(always)]
-    fn from(result: Result<Forward<'a>, DropReason>) -> Self {
-        match result {
-            Ok(forward) => Self::Forward(forward),
-            Err(reason) => Self::Drop(reason),
+/// A later fragment goes where the first one went.
+#[inline(always)]
+fn follow<'a, F: Frame, A: Arena, S: Fragments>(
+    frame: &F,
+    arena: &'a A,
+    notes: &S,
+    ingress: u32,
+    packet: Parsed,
+) -> Decision<'a> {
+    if !is_for_vip(frame, arena, ingress, packet.flow.destination) {
+        return Decision::Pass;
+    }
+    let Some(front) = service::front(arena) else {
+        return Decision::Pass;
+    };
+    let tag = fragments::tag(&packet, notes.secret());
+    let note = match notes.find(tag) {
+        Some(Note::PASS) => return Decision::Pass,
+        Some(note) => note,
+        None => return Decision::Drop(DropReason::Fragment),
+    };
+    if let Err(reason) = admit(frame, arena, &front, &packet) {
+        return Decision::Drop(reason);
+    }
+    let Some(backend) = backend::by_id(arena, note.id(), note.generation()) else {
+        return Decision::Drop(DropReason::Fragment);
+    };
+    let Some(backend) = arena.view(backend) else {
+        return Decision::Drop(DropReason::BadTable);
+    };
+    let forward = Forward {
+        packet,
+        service: note.service(),
+        backend,
+        // The same for all fragments of a packet, which keeps them in order.
+        hash: hash_of_tag(mix64(packet.fragment_id.into())),
+        new_flow: false,
+    };
+    finish(frame, arena, &front, forward)
+}
+
+/// What becomes of a packet whose backend is known.
+#[inline(always)]
+fn finish<'a, F: Frame, A: Arena>(
+    frame: &F,
+    arena: &A,
+    front: &Front<'_>,
+    forward: Forward<'a>,
+) -> Decision<'a> {
+    match sendable(frame, arena, front, forward) {
+        Ok(()) => Decision::Forward(forward),
+        Err(DropReason::TooBig) if answer::is_wanted(frame, &forward.packet) => {
+            Decision::Answer(Answer {
+                l3: forward.packet.l3,
+                v4: forward.packet.v4,
+                mtu: fitting(forward.backend),
+            })
         }
+        Err(reason) => Decision::Drop(reason),
     }
 }
 
@@ -177,6 +296,7 @@ pub fn explain_flow<'a, A: Arena, M: Memory>(
         source_port: flow.source_port,
         protocol: flow.protocol,
         flags: if flow.protocol == TCP { tcp::SYN } else { 0 },
+        about: false,
     };
     let explained = steer::explain(arena, memory, &question);
     Some((found.entry.id, hash, explained))
@@ -191,15 +311,22 @@ fn defective<'a, F: Frame, A: Arena>(
     destination: Addr,
     reason: DropReason,
 ) -> Decision<'a> {
-    match service::front(arena) {
-        Some(front)
-            if front.address_flags(arena, destination) & VIP != 0
-                && addressed_to_us(frame, &front, arena, ingress) =>
-        {
-            Decision::Drop(reason)
-        }
-        _ => Decision::Pass,
+    if is_for_vip(frame, arena, ingress, destination) {
+        Decision::Drop(reason)
+    } else {
+        Decision::Pass
     }
+}
+
+/// Whether a packet comes to us and is for the address of some service.
+#[inline(always)]
+fn is_for_vip<F: Frame, A: Arena>(frame: &F, arena: &A, ingress: u32, destination: Addr) -> bool {
+    // No closure: a call would be left of it.
+    let Some(front) = service::front(arena) else {
+        return false;
+    };
+    front.address_flags(arena, destination) & VIP != 0
+        && addressed_to_us(frame, &front, arena, ingress)
 }
 
 /// Whether the frame's destination is the MAC of the interface it came in by. XDP also sees what is
@@ -233,16 +360,32 @@ fn admit<F: Frame, A: Arena>(
     if packet.l4 > end {
         return Err(DropReason::BadIpHeader);
     }
-    if packet.first_fragment {
-        return Err(DropReason::Fragment);
-    }
     if packet.ttl <= 1 {
         return Err(DropReason::TtlExpired);
     }
-    if is_martian(&packet.flow, packet.v4, front, arena) {
+    let (source, destination) = match packet.kind {
+        Kind::Error => (sender(frame, packet)?, packet.flow.destination),
+        _ => (packet.flow.source, packet.flow.destination),
+    };
+    if is_martian(source, destination, packet.v4, front, arena) {
         return Err(DropReason::MartianSource);
     }
-    transport(frame, packet, end - packet.l4)
+    match packet.kind {
+        Kind::Whole | Kind::FirstFragment => transport(frame, packet, end - packet.l4),
+        Kind::LaterFragment | Kind::Error => Ok(0),
+    }
+}
+
+/// Who sent an ICMP error.
+#[inline(always)]
+fn sender<F: Frame>(frame: &F, packet: &Parsed) -> Result<Addr, DropReason> {
+    if packet.v4 {
+        let ip = frame.view::<Ipv4>(packet.l3).ok_or(DropReason::Truncated)?;
+        return Ok(Addr::from_v4_word(ip.source.get()));
+    }
+    let ip = frame.view::<Ipv6>(packet.l3).ok_or(DropReason::Truncated)?;
+    let [high, low] = ip.source;
+    Ok(Addr::from_words([high.get(), low.get()]))
 }
 
 /// Checks the TCP or UDP header against the `room` bytes that the IP packet has for it.
@@ -264,7 +407,9 @@ fn transport<F: Frame>(frame: &F, packet: &Parsed, room: u32) -> Result<u8, Drop
             return Err(DropReason::Truncated);
         }
         let length = u32::from(header.length.get());
-        if length < udp::LEN || length > room {
+        // A first fragment says how long the whole is.
+        let cut = packet.kind == Kind::FirstFragment;
+        if length < udp::LEN || length > room && !cut {
             return Err(DropReason::BadTransportHeader);
         }
         Ok(0)
@@ -280,9 +425,14 @@ const fn is_new_flow(flags: u8) -> bool {
 /// Sources that no client can have (RFC 1122 §3.2.1.3, RFC 4291 §2.5, §2.7): this-network, loopback,
 /// multicast, reserved, mapped; the packet's own destination; our own addresses.
 #[inline(always)]
-fn is_martian<A: Arena>(flow: &FlowKey, v4: bool, front: &Front<'_>, arena: &A) -> bool {
-    let source = flow.source;
-    if source == flow.destination {
+fn is_martian<A: Arena>(
+    source: Addr,
+    destination: Addr,
+    v4: bool,
+    front: &Front<'_>,
+    arena: &A,
+) -> bool {
+    if source == destination {
         return true;
     }
     if v4 {
@@ -302,19 +452,19 @@ fn is_martian<A: Arena>(flow: &FlowKey, v4: bool, front: &Front<'_>, arena: &A) 
     front.is_own(arena, source)
 }
 
-/// The packet itself, if its backend can be sent it now.
+/// Whether a packet's backend can be sent it now.
 #[inline(always)]
-fn sendable<'a, F: Frame, A: Arena>(
+fn sendable<F: Frame, A: Arena>(
     frame: &F,
     arena: &A,
     front: &Front<'_>,
-    forward: Forward<'a>,
-) -> Result<Forward<'a>, DropReason> {
+    forward: Forward<'_>,
+) -> Result<(), DropReason> {
     let backend = forward.backend;
     // One comparison for the three modes that send.
     if backend.mode.wrapping_sub(ForwardMode::DirectRouting as u8) > LAST_SENDING {
         return match ForwardMode::from_byte(backend.mode) {
-            Some(ForwardMode::Local) => Ok(forward),
+            Some(ForwardMode::Local) => Ok(()),
             Some(ForwardMode::Unresolved) => Err(DropReason::NextHopUnresolved),
             _ => Err(DropReason::BadTable),
         };
@@ -326,7 +476,13 @@ fn sendable<'a, F: Frame, A: Arena>(
     if forward.packet.length + encap::overhead(backend.mode) > u32::from(backend.mtu) {
         return Err(DropReason::TooBig);
     }
-    Ok(forward)
+    Ok(())
+}
+
+/// Bytes of IP that a client's packet to a backend may have.
+#[inline(always)]
+fn fitting(backend: &BackendEntry) -> u32 {
+    u32::from(backend.mtu).saturating_sub(encap::overhead(backend.mode))
 }
 
 /// The last mode that sends, counted from the first one.

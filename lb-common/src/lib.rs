@@ -14,6 +14,7 @@
 //! * [`verdict`], [`counters`]: what came out, and where it is counted.
 //! * [`connections`]: the flows that are remembered.
 //! * [`decide`]: the decision for one packet, [`steer`] where the ring alone does not say; [`forward`]: carrying it out.
+//! * [`fragments`]: where later fragments go; [`answer`]: what does not fit is told so.
 //! * [`describe`]: the maps for people.
 #![cfg_attr(not(test), no_std)]
 #![expect(
@@ -44,9 +45,11 @@ pub mod verdict;
 
 pub mod connections;
 
+pub mod answer;
 pub mod decide;
 pub mod encap;
 pub mod forward;
+pub mod fragments;
 pub mod steer;
 
 pub mod describe;

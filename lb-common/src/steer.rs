@@ -14,6 +14,7 @@ use crate::{
     backend::{self, BackendEntry},
     connections::{self, Hit, Memory, Packet, Remembered, State, Value},
     flow::TCP,
+    fragments::{Fragments, Note},
     hash::{flow_tag, slot_of},
     ring::{NOBODY, Previous, Ring, Slot},
     service::{self, STATEFUL, ServiceEntry},
@@ -50,6 +51,9 @@ pub struct Question {
     pub protocol: u8,
     /// TCP flags; 0 for UDP.
     pub flags: u8,
+    /// The packet is none of the flow but an ICMP error about it, which anybody can send: it goes where
+    /// the flow goes, and changes nothing that is remembered.
+    pub about: bool,
 }
 
 impl Question {
@@ -100,6 +104,23 @@ impl<A: Arena, M: Memory> Steer for With<'_, A, M> {
     }
 }
 
+impl<A, M: Fragments> Fragments for With<'_, A, M> {
+    #[inline(always)]
+    fn secret(&self) -> u64 {
+        self.memory.secret()
+    }
+
+    #[inline(always)]
+    fn note(&self, tag: u64, note: Note) {
+        self.memory.note(tag, note);
+    }
+
+    #[inline(always)]
+    fn find(&self, tag: u64) -> Option<Note> {
+        self.memory.find(tag)
+    }
+}
+
 /// Finds the backend's entry, remembers the flow where that is needed, and counts what it did.
 ///
 /// # Errors
@@ -125,14 +146,16 @@ pub fn steer<A: Arena, M: Memory>(
     if let Some(hit) = &found
         && let Some(backend) = stays(arena, hit, packet)
     {
-        connections::refresh(memory, hit, packet, now);
+        if !question.about {
+            connections::refresh(memory, hit, packet, now);
+        }
         memory.count(entry.id, FlowEvent::Hit);
         return Ok(backend);
     }
     memory.count(entry.id, FlowEvent::Miss);
     let miss = Miss::of(&ring, slot, entry, question, packet)?;
     // An entry that does not hold any more must not be found by the next packet.
-    if !miss.remembers && found.is_none() {
+    if question.about || !miss.remembers && found.is_none() {
         if miss.is_older {
             memory.count(entry.id, FlowEvent::ToPrevious);
         }

@@ -19,11 +19,11 @@ pub enum DropReason {
     TtlExpired = 5,
     /// The source cannot be a client: see [`crate::decide`].
     MartianSource = 6,
-    /// A fragment.
+    /// A later fragment whose first one is not known.
     Fragment = 7,
     /// Too many IPv6 extension headers, or a routing header with segments left.
     ExtensionHeaders = 8,
-    /// Does not fit the next hop's MTU, tunnel header included.
+    /// Does not fit the next hop's MTU, tunnel header included; nobody was told.
     TooBig = 9,
     /// Came from a peer balancer and would be sent on.
     PeerLoop = 10,
@@ -33,11 +33,13 @@ pub enum DropReason {
     NoHeadroom = 12,
     /// The output interface cannot be redirected to.
     RedirectFailed = 13,
+    /// Does not fit the next hop's MTU, and the sender was told.
+    TooBigAnswered = 14,
 }
 
 impl DropReason {
     /// Every reason, by number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoBackend,
         Self::NextHopUnresolved,
         Self::BadIpHeader,
@@ -52,6 +54,7 @@ impl DropReason {
         Self::BadTable,
         Self::NoHeadroom,
         Self::RedirectFailed,
+        Self::TooBigAnswered,
     ];
 
     /// Those reasons that [`crate::steer`] can have, from their number.
@@ -83,6 +86,7 @@ impl DropReason {
             Self::BadTable => "bad_table",
             Self::NoHeadroom => "no_headroom",
             Self::RedirectFailed => "redirect_failed",
+            Self::TooBigAnswered => "too_big_answered",
         }
     }
 }

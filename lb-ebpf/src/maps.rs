@@ -3,7 +3,7 @@
 
 use aya_ebpf::{
     bindings::xdp_action,
-    btf_maps::{Array, DevMapHash, PerCpuArray},
+    btf_maps::{Array, DevMapHash, LruHashMap, PerCpuArray},
     helpers::bpf_ktime_get_coarse_ns,
     macros::btf_map,
     programs::XdpContext,
@@ -14,6 +14,7 @@ use lb_common::{
     counters::{self, DROP_WORDS, DropCounters, FlowCounters, Shared, TrafficCounters},
     describe::{BackendDescription, ServiceDescription},
     limits::MAX_INTERFACES,
+    parse::{Parsed, Unparsed},
     verdict::{DropReason, FlowEvent},
 };
 
@@ -25,6 +26,26 @@ const DEFAULT_ARENA: usize = 1 << 20;
 
 /// Size of the connection table, likewise with [`TABLE_MASK`].
 const DEFAULT_TABLE: usize = 1 << 12;
+
+/// Packets in fragments at a time: a flood of them costs nobody else anything.
+const FRAGMENT_NOTES: usize = 8192;
+
+/// Room for what is known of a packet.
+#[repr(C)]
+struct Scratch {
+    words: [u64; 16],
+}
+
+/// Answers in the current tick.
+#[repr(C)]
+struct AnswerCount {
+    tick: u32,
+    count: u32,
+}
+
+/// Answers that a CPU may give in a tick (a second): as many as hosts of a site need to learn their
+/// paths, and nothing to flood with.
+const ANSWERS_PER_TICK: u32 = 100;
 
 /// The connection table's value.
 #[repr(C)]
@@ -52,6 +73,15 @@ static CONNECTIONS: Array<TableValue, 1, MMAPABLE> = Array::new();
 static FLOW_STATS: PerCpuArray<FlowCounters, 64> = PerCpuArray::new();
 #[btf_map]
 static SHARED: Array<Shared, 64> = Array::new();
+/// Notes of first fragments; not pinned: none is worth a second.
+#[btf_map]
+static FRAGMENTS: LruHashMap<u64, u64, FRAGMENT_NOTES> = LruHashMap::new();
+/// From one function of the program to the next.
+#[btf_map]
+static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
+/// How often senders were told that packets do not fit.
+#[btf_map]
+static ANSWERS: PerCpuArray<AnswerCount, 1> = PerCpuArray::new();
 /// Only written by the agent; here so that they are made with their BTF.
 #[btf_map]
 static SERVICES: Array<ServiceDescription, 64> = Array::new();
@@ -198,10 +228,7 @@ impl Memory for Flows {
 
     #[inline(always)]
     fn now(&self) -> u32 {
-        // SAFETY: a helper without arguments. CLOCK_MONOTONIC_COARSE: a tenth of the exact clock's
-        // price, and a tick of the scheduler late at most.
-        let now = unsafe { bpf_ktime_get_coarse_ns() };
-        (now >> TICK_SHIFT) as u32
+        tick()
     }
 
     #[inline(always)]
@@ -242,6 +269,87 @@ impl Memory for Flows {
             unsafe { (*words)[event as usize & 7] += 1 };
         }
     }
+}
+
+/// The key of everything that is remembered; 0 cannot happen.
+#[inline(always)]
+pub(crate) fn secret() -> u64 {
+    let root = Arena::open().and_then(|arena| {
+        let root: &arena::Root = arena::Arena::view(&arena, arena::ROOT)?;
+        Some(root.secret)
+    });
+    root.unwrap_or(0)
+}
+
+/// Keeps what is known of the packet for [`parsed`], on the same CPU; 0 where that cannot be done.
+#[inline(always)]
+pub(crate) fn keep_parsed(parsed: Result<Parsed, Unparsed>) -> u32 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: large enough and aligned (asserted below); this CPU's own element.
+    unsafe { *scratch.cast::<Result<Parsed, Unparsed>>() = parsed };
+    1
+}
+
+/// What [`keep_parsed`] has kept.
+#[inline(always)]
+pub(crate) fn parsed() -> Option<Result<Parsed, Unparsed>> {
+    let scratch = SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: as in `keep_parsed`, which has just written it.
+    let mut parsed = unsafe { *scratch.cast::<Result<Parsed, Unparsed>>() };
+    if let Ok(parsed) = &mut parsed {
+        // Bounds that hold and that the verifier has forgotten: two tags, and the extension headers.
+        parsed.l3 = opaque(parsed.l3) as u32 & 0x1f;
+        parsed.l4 = opaque(parsed.l4) as u32 & 0x7fff;
+    }
+    Some(parsed)
+}
+
+const _: () = assert!(size_of::<Result<Parsed, Unparsed>>() <= size_of::<Scratch>());
+const _: () = assert!(align_of::<Result<Parsed, Unparsed>>() <= align_of::<Scratch>());
+
+/// Notes where the fragments of a packet go.
+#[inline(always)]
+pub(crate) fn note_fragment(tag: u64, word: u64) {
+    // Without a note the later fragments are dropped and counted.
+    let _ = FRAGMENTS.insert(tag, word, 0);
+}
+
+/// Where they go.
+#[inline(always)]
+pub(crate) fn find_fragment(tag: u64) -> Option<u64> {
+    // SAFETY: read once; a note that another CPU replaces meanwhile is as good.
+    unsafe { FRAGMENTS.get(tag).copied() }
+}
+
+/// Whether another answer may be given now; it is counted as given.
+#[inline(always)]
+pub(crate) fn may_answer() -> bool {
+    let Some(answers) = ANSWERS.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: this CPU's own element.
+    let answers = unsafe { &mut *answers };
+    let now = tick();
+    if answers.tick != now {
+        answers.tick = now;
+        answers.count = 0;
+    }
+    if answers.count >= ANSWERS_PER_TICK {
+        return false;
+    }
+    answers.count += 1;
+    true
+}
+
+/// The time in ticks. CLOCK_MONOTONIC_COARSE: a tenth of the exact clock's price, and a tick of the
+/// scheduler late at most.
+#[inline(always)]
+fn tick() -> u32 {
+    // SAFETY: a helper without arguments.
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    (now >> TICK_SHIFT) as u32
 }
 
 const _: () = assert!(core::mem::offset_of!(Shared, turn) == 0);

@@ -6,11 +6,13 @@
 
 mod buffer;
 mod harness;
+mod memory;
 mod world;
 
 mod forwarding;
 mod tunnels;
 
+mod errors;
 mod fragments;
 mod ipv4_header;
 mod ipv6_header;

@@ -2,6 +2,7 @@
 
 use lb_common::{
     connections::{Memory, SET},
+    fragments::{Fragments, Note},
     verdict::FlowEvent,
 };
 
@@ -48,4 +49,16 @@ impl Memory for ReadOnly<'_> {
     }
 
     fn count(&self, _: u32, _: FlowEvent) {}
+}
+
+impl Fragments for ReadOnly<'_> {
+    fn secret(&self) -> u64 {
+        self.secret
+    }
+
+    fn note(&self, _: u64, _: Note) {}
+
+    fn find(&self, _: u64) -> Option<Note> {
+        None
+    }
 }

@@ -6,6 +6,7 @@ use std::{net::IpAddr, sync::OnceLock};
 
 use lb_common::{
     addr::Addr,
+    answer,
     arena::UNIT,
     backend::{BackendEntry, ForwardMode, TAGS_AS_RECEIVED},
     decide::{self, Decision},
@@ -45,9 +46,17 @@ pub(crate) fn run(data: &[u8]) {
         arena,
         memory: &memory,
     };
-    let Decision::Forward(forward) = decide::decide(&frame, arena, &steerer, INGRESS) else {
-        assert_eq!(frame.frame(), data, "looking at a frame changed it");
-        return;
+    let forward = match decide::decide(&frame, arena, &steerer, INGRESS) {
+        Decision::Forward(forward) => forward,
+        Decision::Answer(told) => {
+            answer::too_big(&mut frame, told.l3, told.v4, told.mtu).expect("there is room");
+            assert!(frame.frame().len() < data.len(), "the answer is longer");
+            return;
+        }
+        Decision::Pass | Decision::Drop(_) => {
+            assert_eq!(frame.frame(), data, "looking at a frame changed it");
+            return;
+        }
     };
     let Ok(exit) = forward::rewrite(&mut frame, &forward) else {
         return;
@@ -57,6 +66,7 @@ pub(crate) fn run(data: &[u8]) {
         Some(ForwardMode::DirectRouting) => {
             let sent = parse::packet(&frame).expect("a forwarded packet is still one");
             assert_eq!(sent.flow, forward.packet.flow);
+            assert_eq!(sent.kind, forward.packet.kind);
             assert_eq!(sent.ttl, forward.packet.ttl - 1);
             assert_eq!(exit, Exit::Interface(INGRESS));
         }
