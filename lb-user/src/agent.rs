@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{self, Config},
     control,
-    net::{NetView, Watch},
+    net::{NetView, Watch, too_big::TooBigs},
     vrrp::task::HandOver,
 };
 
@@ -25,6 +25,7 @@ mod explain;
 mod flows;
 mod foreign;
 mod hops;
+mod paths;
 mod permission;
 mod reconcile;
 mod reload;
@@ -149,6 +150,7 @@ async fn serve(
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
     let mut signals = signals::Signals::open()?;
+    let too_bigs = TooBigs::open().context("cannot listen to ICMP (needs CAP_NET_RAW)")?;
     let mut watchdog = supervise::Watchdog::new();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -173,6 +175,7 @@ async fn serve(
                 desired.change(checks.standings());
                 routers.observe(checks.quorums(&desired.config));
             }
+            said = too_bigs.next() => desired.narrow(&said.context("cannot listen to ICMP")?),
             event = routers.next() => match event {
                 Event::Notice(notice) => routers.tell(&notice),
                 Event::Roles => desired.meet(routers.peers()),

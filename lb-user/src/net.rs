@@ -21,6 +21,7 @@ pub mod nexthop;
 mod packet_socket;
 mod probe;
 pub mod route;
+pub mod too_big;
 pub mod watch;
 mod xdp;
 

@@ -11,7 +11,9 @@ use anyhow::Context as _;
 use lb_common::limits;
 use tokio::sync::watch;
 
-use super::{RunOptions, backend_addresses, hops, reconcile::Around, routers::Routers, trace};
+use super::{
+    RunOptions, backend_addresses, hops, paths::Paths, reconcile::Around, routers::Routers, trace,
+};
 use crate::{
     config::Config,
     dataplane::{
@@ -23,7 +25,7 @@ use crate::{
         stats::{self, Stats},
         sweep::Usage,
     },
-    net::NetView,
+    net::{NetView, too_big::TooBig},
     types::IfIndex,
 };
 
@@ -36,6 +38,8 @@ pub(super) struct Desired {
     pub(super) view: watch::Receiver<NetView>,
     /// Backends that are not as configured: they failed their checks, or operators said so.
     pub(super) changes: Changes,
+    /// Paths to the ends of tunnels that are narrower than the way there.
+    pub(super) paths: Paths,
     /// The other balancers' addresses.
     pub(super) peers: BTreeSet<IpAddr>,
     pub(super) datapath: Option<Datapath>,
@@ -100,6 +104,7 @@ impl Desired {
             options,
             targets,
             changes: Changes::new(),
+            paths: Paths::default(),
             peers: routers.peers(),
             view,
             datapath: None,
@@ -165,6 +170,7 @@ impl Desired {
             &Around {
                 peers: &self.peers,
                 changes: &self.changes,
+                paths: self.paths.mtus(),
             },
         )?;
         self.datapath = Some(datapath);
@@ -211,6 +217,14 @@ impl Desired {
         }
     }
 
+    /// A router says that a tunnelled packet did not fit.
+    pub(super) fn narrow(&mut self, said: &TooBig) {
+        let own = self.view.borrow().own_addresses.clone();
+        if self.paths.learn(said, &self.config, &own, Instant::now()) {
+            self.reconcile();
+        }
+    }
+
     /// Says whose next hops are wanted: those of configured backends, of removed ones that still have
     /// flows, and of peers.
     pub(super) fn want_targets(&self) {
@@ -240,7 +254,8 @@ impl Desired {
             .datapath
             .as_mut()
             .is_some_and(Datapath::look_after_flows);
-        if due || self.trouble.is_some() {
+        let wider = self.paths.expire(Instant::now());
+        if due || wider || self.trouble.is_some() {
             self.reconcile();
         }
     }

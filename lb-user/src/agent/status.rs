@@ -296,6 +296,7 @@ fn service(
             reason,
             health: seen.reports.get(&subject).map(health),
             next_hop: next_hop(backend.address, view),
+            path_mtu: found.map_or(0, |(_, _, image)| image.entry.mtu.into()),
             slots: found
                 .and_then(|(_, id, _)| slots.get(&id).copied())
                 .unwrap_or(0),

@@ -76,6 +76,8 @@ pub struct Inputs<'a> {
     pub front: &'a Front,
     /// The way to every backend; those that are not in it have not been looked up yet.
     pub hops: &'a BTreeMap<IpAddr, Hop>,
+    /// Path MTUs to the ends of tunnels, where they are narrower than the way there, bytes.
+    pub paths: &'a BTreeMap<IpAddr, u32>,
     /// What the maps contain: flows are where it says.
     pub applied: &'a Image,
     /// What the last whole sweep of the connection table found.
@@ -319,6 +321,11 @@ fn place(
         (None, Some(applied)) => applied.entry,
         (hop, _) => entry(&info, hop.unwrap_or(&Hop::Unresolved), tunnel_source),
     };
+    if let Some(path) = inputs.paths.get(&info.address)
+        && info.tunnel
+    {
+        entry.mtu = entry.mtu.min(u16::try_from(*path).unwrap_or(u16::MAX));
+    }
     let reachable = entry.mode != ForwardMode::Unresolved as u8;
     entry.flags = 0;
     if !reachable || admission == Admission::Out {

@@ -277,6 +277,9 @@ pub struct Backend {
     pub health: Option<Health>,
     /// The station frames go to.
     pub next_hop: Option<NextHop>,
+    /// Bytes of IP that get to it, the outer header of a tunnel included; 0 while its next hop is not known.
+    #[serde(default)]
+    pub path_mtu: u32,
     /// Slots of the ring that it owns.
     pub slots: u32,
     /// What went to it.

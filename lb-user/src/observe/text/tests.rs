@@ -14,6 +14,7 @@ fn backend(name: &str, state: BackendState, slots: u32, reason: Option<&str>) ->
         reason: reason.map(str::to_owned),
         health: None,
         next_hop: None,
+        path_mtu: 1500,
         slots,
         traffic: Traffic {
             packets: 1200,
