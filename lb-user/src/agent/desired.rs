@@ -16,7 +16,7 @@ use crate::{
     dataplane::{
         attach::{How, Links},
         bpf::{Bpf, Build, Capacity},
-        compose::{Excluded, RingCache},
+        compose::{Changes, RingCache},
         ids::Ids,
         pins::Pins,
         stats::{self, Stats},
@@ -32,8 +32,8 @@ pub(super) struct Desired {
     pub(super) options: RunOptions,
     pub(super) targets: watch::Sender<BTreeSet<IpAddr>>,
     pub(super) view: watch::Receiver<NetView>,
-    /// Backends that failed their checks.
-    pub(super) excluded: Excluded,
+    /// Backends that are not as configured: they failed their checks, or the operator said so.
+    pub(super) changes: Changes,
     /// The other balancers' addresses.
     pub(super) peers: BTreeSet<IpAddr>,
     pub(super) datapath: Option<Datapath>,
@@ -53,6 +53,14 @@ pub(super) struct Datapath {
     pub(super) rates: Rates,
     pub(super) last_change: Option<LastChange>,
     pub(super) tracing: Option<trace::Reader>,
+}
+
+/// The agent's ends of the network watch.
+pub(super) struct Ends {
+    /// Whose next hops are wanted.
+    pub(super) targets: watch::Sender<BTreeSet<IpAddr>>,
+    /// The network as it is.
+    pub(super) view: watch::Receiver<NetView>,
 }
 
 /// Counters of a second ago and now.
@@ -82,9 +90,8 @@ impl Desired {
         config_path: PathBuf,
         config: Config,
         options: RunOptions,
-        targets: watch::Sender<BTreeSet<IpAddr>>,
-        view: watch::Receiver<NetView>,
-        routers: &Routers,
+        Ends { targets, view }: Ends,
+        (routers, changes): (&Routers, Changes),
     ) -> anyhow::Result<Self> {
         let now = SystemTime::now();
         let mut desired = Self {
@@ -92,7 +99,7 @@ impl Desired {
             config,
             options,
             targets,
-            excluded: Excluded::new(),
+            changes,
             peers: routers.peers(),
             view,
             datapath: None,
@@ -153,7 +160,7 @@ impl Desired {
             &interfaces,
             &Around {
                 peers: &self.peers,
-                excluded: &self.excluded,
+                changes: &self.changes,
             },
         )?;
         self.datapath = Some(datapath);
@@ -191,10 +198,10 @@ impl Desired {
         }
     }
 
-    /// These backends get no packets.
-    pub(super) fn exclude(&mut self, excluded: Excluded) {
-        if self.excluded != excluded {
-            self.excluded = excluded;
+    /// These backends are not as configured.
+    pub(super) fn change(&mut self, changes: Changes) {
+        if self.changes != changes {
+            self.changes = changes;
             self.reconcile();
         }
     }
@@ -244,7 +251,7 @@ fn capacity(config: &Config) -> Capacity {
     let backends: usize = config
         .services
         .iter()
-        .map(|service| service.backends.len())
+        .map(|service| service.backends.len() + usize::from(service.fallback.is_some()))
         .sum();
     let room = |count: usize, least: u32, most: usize| {
         let wanted = (count * HEADROOM).next_power_of_two().min(most);

@@ -11,16 +11,20 @@ use lb_common::{
     verdict::DropReason,
 };
 
-use super::desired::Desired;
+use super::{checks::HealthChecks, desired::Desired};
 use crate::{
     control::proto::{Explanation, Protocol, Reply, Verdict},
-    dataplane::image::{BackendId, Image, ServiceId},
+    dataplane::{
+        compose,
+        image::{BackendId, Image, ServiceId},
+    },
 };
 
 impl Desired {
     /// The answer to `ballast explain`.
     pub(super) fn explain(
         &self,
+        checks: &HealthChecks,
         protocol: Protocol,
         source: SocketAddr,
         destination: SocketAddr,
@@ -40,6 +44,7 @@ impl Desired {
             hash: None,
             slot: None,
             ring_slots: None,
+            notes: Vec::new(),
         };
         let key = FlowKey {
             source: Addr::from(source.ip()),
@@ -61,6 +66,7 @@ impl Desired {
                     let found = Explanation {
                         service: service.map(|service| service.name.clone()),
                         hash: Some(hash),
+                        notes: self.notes(checks, &key),
                         ..pass
                     };
                     with_outcome(found, image, outcome)
@@ -68,6 +74,16 @@ impl Desired {
             },
         };
         Reply::Explained(explanation)
+    }
+
+    /// What else decides where a flow goes.
+    fn notes(&self, checks: &HealthChecks, flow: &FlowKey) -> Vec<String> {
+        let front = flow::ServiceKey::new(flow.destination, flow.destination_port, flow.protocol);
+        let mut services = self.config.services.iter();
+        services
+            .find(|service| compose::service_key(service) == front)
+            .map(|service| checks.notes(service))
+            .unwrap_or_default()
     }
 }
 

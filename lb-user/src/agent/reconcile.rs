@@ -14,7 +14,7 @@ use crate::{
     config::model::{Config, XdpMode},
     dataplane::{
         attach::WantedMode,
-        compose::{self, Excluded, Inputs},
+        compose::{self, Changes, Inputs},
         plan,
     },
     net::NetView,
@@ -25,8 +25,8 @@ use crate::{
 pub(super) struct Around<'a> {
     /// The other balancers.
     pub(super) peers: &'a BTreeSet<IpAddr>,
-    /// Backends that get no packets.
-    pub(super) excluded: &'a Excluded,
+    /// Backends that are not as configured.
+    pub(super) changes: &'a Changes,
 }
 
 impl Desired {
@@ -57,7 +57,7 @@ impl Desired {
         };
         let around = Around {
             peers: &self.peers,
-            excluded: &self.excluded,
+            changes: &self.changes,
         };
         datapath.bring_up_to_date(&self.config, &view, &present, &around)?;
         interfaces.context("an interface is missing").map(|_| ())
@@ -92,7 +92,7 @@ impl Datapath {
             config,
             front: &front,
             hops: &hops,
-            excluded: around.excluded,
+            changes: around.changes,
         };
         let began = Instant::now();
         let wanted = compose::compose(&inputs, &mut self.ids, &mut self.cache)?;

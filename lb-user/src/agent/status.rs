@@ -70,10 +70,12 @@ impl Desired {
                 protocol,
                 source,
                 destination,
-            } => self.explain(protocol, source, destination),
-            Request::Backend { .. } => {
-                Reply::refused("changing backends at run time is not possible yet")
-            }
+            } => self.explain(checks, protocol, source, destination),
+            Request::Backend {
+                service,
+                backend,
+                change,
+            } => self.operate((&service, &backend), change, checks, routers),
         };
         // A client that has gone away wants no reply.
         drop(pending.reply.send(reply));

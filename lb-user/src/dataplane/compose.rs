@@ -65,12 +65,35 @@ pub struct Inputs<'a> {
     pub front: &'a Front,
     /// The way to every backend.
     pub hops: &'a BTreeMap<IpAddr, Hop>,
-    /// Backends that must get no packets, whatever their weight.
-    pub excluded: &'a Excluded,
+    /// Backends that are not as configured.
+    pub changes: &'a Changes,
 }
 
-/// Backends of services.
-pub type Excluded = BTreeSet<(ServiceKey, BackendKey)>;
+/// Backends that are not as configured, because they fail their checks or operators said so.
+pub type Changes = BTreeMap<(ServiceKey, BackendKey), Change>;
+
+/// What is not as configured of a backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Whether it gets flows.
+    pub admission: Admission,
+    /// A weight instead of the configured one.
+    pub weight: Option<u16>,
+}
+
+/// Whether a backend gets flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Admission {
+    /// As it can.
+    #[default]
+    Open,
+    /// No new ones; those it has stay.
+    Drained,
+    /// None at all: what it has is lost.
+    Out,
+    /// All new ones: it is the fallback of a service below quorum.
+    Alone,
+}
 
 /// Rings already worked out: heads are expensive and depend on the configured set alone.
 #[derive(Debug, Default)]
@@ -120,12 +143,25 @@ fn add_service(
 ) -> Result<(), NoRoom> {
     let id = ids.service(key)?;
     // The order of address and port: the file's order must not matter.
-    let mut backends: Vec<&Backend> = service.backends.iter().collect();
+    let fallback = service.fallback_backend();
+    let mut backends: Vec<&Backend> = service.backends.iter().chain(&fallback).collect();
     backends.sort_by_key(|backend| (backend.address, backend.port));
     let members = backends.iter().map(|b| (b.address, b.port.get()));
     let backend_ids = ids.backends(key, members)?;
+    let changes: Vec<Change> = backends
+        .iter()
+        .map(|backend| inputs.changes.get(&(service.key(), backend.key())))
+        .map(|change| change.copied().unwrap_or_default())
+        .collect();
+    let weights: Vec<u16> = backends
+        .iter()
+        .zip(&changes)
+        .map(|(backend, change)| change.weight.unwrap_or(backend.weight.get()))
+        .collect();
     let mut reachable = Vec::with_capacity(backends.len());
-    for (backend, (backend_id, generation)) in backends.iter().zip(&backend_ids) {
+    for ((backend, (backend_id, generation)), weight) in
+        backends.iter().zip(&backend_ids).zip(&weights)
+    {
         let hop = inputs
             .hops
             .get(&backend.address)
@@ -143,21 +179,23 @@ fn add_service(
             service_id: id,
             address: backend.address,
             port: backend.port.get(),
-            weight: backend.weight.get(),
+            weight: *weight,
             tunnel: backend.forwarding == Forwarding::Tunnel,
         };
         image
             .backends
             .insert(*backend_id, BackendImage { entry, info });
     }
-    let wanted: Vec<bool> = backends
+    let wanted: Vec<bool> = weights
         .iter()
-        .map(|backend| {
-            backend.weight.get() > 0 && !inputs.excluded.contains(&(service.key(), backend.key()))
-        })
+        .zip(&changes)
+        .map(|(weight, change)| *weight > 0 && change.admission == Admission::Open)
         .collect();
     let available = available(&reachable, &wanted);
-    let owners = owners(service, key, &backends, available, cache);
+    let mut owners = owners(service, key, &backends, &weights, available, cache);
+    if let Some(fallback) = alone(&changes) {
+        owners = vec![fallback; owners.len()].into();
+    }
     let locals = backend_ids
         .iter()
         .map(|(backend_id, _)| *backend_id)
@@ -170,6 +208,14 @@ fn add_service(
     };
     image.services.insert(id, service_image);
     Ok(())
+}
+
+/// The one who gets all new flows, if there is one. The ring itself stays as it is: it is what comes
+/// back.
+fn alone(changes: &[Change]) -> Option<u16> {
+    let mut admissions = changes.iter().map(|change| change.admission);
+    let alone = admissions.position(|admission| admission == Admission::Alone)?;
+    u16::try_from(alone).ok()
 }
 
 /// Who gets flows: who is wanted and reachable. With nobody of them reachable the slots keep owners,
@@ -187,15 +233,17 @@ fn owners(
     service: &Service,
     key: flow::ServiceKey,
     backends: &[&Backend],
+    weights: &[u16],
     available: Vec<bool>,
     cache: &mut RingCache,
 ) -> Arc<[u16]> {
     let members: Vec<Member> = backends
         .iter()
-        .map(|b| Member {
+        .zip(weights)
+        .map(|(b, weight)| Member {
             address: b.address,
             port: b.port.get(),
-            weight: b.weight.get(),
+            weight: *weight,
         })
         .collect();
     let slots = slot_count(

@@ -157,7 +157,7 @@ async fn a_script_over_its_limit_is_killed_and_the_next_runs() {
     let mut notify = diary.notify();
     notify.master = Some(diary.script("never", "sleep 1000"));
     let limit = Duration::from_millis(200);
-    let notifier = Notifier::with_limit(Kind::Instance, "i", &notify, &Handle::current(), limit);
+    let notifier = Notifier::with_limit(Kind::Instance, "i", (&notify).into(), &Handle::current(), limit);
     notifier.transition(State::Master, 1);
     eventually("any was told", || !diary.told().is_empty()).await;
     assert_eq!(diary.told(), ["any INSTANCE i MASTER 1"]);
