@@ -69,12 +69,8 @@ impl Desired {
             weight: asked.weight.unwrap_or(backend.weight).get(),
             changed,
             since_unix: checks.said(subject).map(|kept| kept.since_unix),
-            warning: (!serves).then(|| {
-                format!(
-                    "no backend of `{}` takes new connections now",
-                    service.name
-                )
-            }),
+            warning: (!serves)
+                .then(|| format!("no backend of `{}` takes new connections now", service.name)),
         };
         if changed {
             tracing::info!(

@@ -20,9 +20,8 @@ impl QuorumCommands {
     /// Takes the commands of the configuration. A service that had none is told of its quorum as it is
     /// now, so that what its commands do is done also when the agent starts.
     pub(super) fn apply(&mut self, config: &Config, is_up: impl Fn(ServiceKey) -> Option<bool>) {
-        let has_commands = |service: &&Service| {
-            service.quorum.on_up.is_some() || service.quorum.on_down.is_some()
-        };
+        let has_commands =
+            |service: &&Service| service.quorum.on_up.is_some() || service.quorum.on_down.is_some();
         let wanted: BTreeMap<ServiceKey, &Service> = config
             .services
             .iter()

@@ -11,10 +11,7 @@ fn config() -> Config {
 fn a_backend_is_found_by_its_name_or_by_the_address_that_is_its_name() {
     let config = config();
     let (service, backend) = find(&config, "web", "web1").unwrap();
-    assert_eq!(
-        (service.name.as_str(), backend.weight.get()),
-        ("web", 5)
-    );
+    assert_eq!((service.name.as_str(), backend.weight.get()), ("web", 5));
     assert!(find(&config, "web", "10.0.0.2").is_ok());
 }
 
