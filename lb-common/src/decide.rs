@@ -5,13 +5,14 @@
 //! the kernel would answer a service's packet with a reset (the virtual address is its own, the
 //! listener is not).
 //!
-//! Room is left between the lookup of the slot and its answer for flows that are remembered, and in
-//! front of the service lookup for the flow inside an ICMP error.
+//! There are two ways: [`decide_plain`] knows what a ring says of a slot that has not moved lately, and
+//! touches no memory of flows; [`decide`] knows everything.
 
 use crate::{
     addr::Addr,
     arena::Arena,
     backend::{BackendEntry, ForwardMode},
+    connections::Memory,
     encap,
     flow::{FlowKey, TCP},
     hash::flow_hash,
@@ -19,6 +20,7 @@ use crate::{
     parse::{self, Parsed, Unparsed},
     ring,
     service::{self, Found, Front, VIP},
+    steer::{self, Explained, Question, Steer},
     verdict::DropReason,
     wire::{
         ethernet::Ethernet,
@@ -55,7 +57,12 @@ pub struct Forward<'a> {
 
 /// Decides what becomes of `frame`, which came in by the interface `ingress`.
 #[inline(always)]
-pub fn decide<'a, F: Frame, A: Arena>(frame: &F, arena: &'a A, ingress: u32) -> Decision<'a> {
+pub fn decide<'a, F: Frame, A: Arena, S: Steer>(
+    frame: &F,
+    arena: &'a A,
+    steerer: &S,
+    ingress: u32,
+) -> Decision<'a> {
     let packet = match parse::packet(frame) {
         Ok(packet) => packet,
         Err(Unparsed::Foreign) => return Decision::Pass,
@@ -66,72 +73,113 @@ pub fn decide<'a, F: Frame, A: Arena>(frame: &F, arena: &'a A, ingress: u32) -> 
             return defective(frame, arena, ingress, destination, reason);
         }
     };
-    decide_parsed(frame, arena, ingress, packet)
+    match service_of(frame, arena, ingress, &packet) {
+        Some((front, found)) => choose(frame, arena, steerer, &front, &found, packet).into(),
+        None => Decision::Pass,
+    }
 }
 
-/// [`decide`] for a packet whose 5-tuple is known.
+/// [`decide`] for a packet whose 5-tuple is known; `None` where its ring alone does not say who gets
+/// it. What is left out here makes the common case short: three copies of this are in the program.
 #[inline(always)]
-pub fn decide_parsed<'a, F: Frame, A: Arena>(
+pub fn decide_plain<'a, F: Frame, A: Arena>(
     frame: &F,
     arena: &'a A,
     ingress: u32,
     packet: Parsed,
-) -> Decision<'a> {
-    let Some(front) = service::front(arena) else {
-        return Decision::Pass;
+) -> Option<Decision<'a>> {
+    let Some((front, found)) = service_of(frame, arena, ingress, &packet) else {
+        return Some(Decision::Pass);
     };
-    let Some(found) = front.find(arena, &packet.flow.service()) else {
-        return Decision::Pass;
+    let flags = match admit(frame, arena, &front, &packet) {
+        Ok(flags) => flags,
+        Err(reason) => return Some(Decision::Drop(reason)),
     };
-    if !addressed_to_us(frame, &front, arena, ingress) {
-        return Decision::Pass;
-    }
-    match choose(frame, arena, &front, &found, packet) {
-        Ok(forward) => Decision::Forward(forward),
-        Err(reason) => Decision::Drop(reason),
-    }
+    let hash = flow_hash(found.entry.hash_key, found.entry.port_mask, &packet.flow);
+    let backend = ring::plain(arena, found.ring(arena), hash)?;
+    let forward = Forward {
+        packet,
+        service: found.entry.id,
+        backend,
+        hash,
+        new_flow: is_new_flow(flags),
+    };
+    Some(sendable(frame, arena, &front, forward).into())
+}
+
+/// The service that a packet is for, if it is for us at all.
+#[inline(always)]
+fn service_of<'a, F: Frame, A: Arena>(
+    frame: &F,
+    arena: &'a A,
+    ingress: u32,
+    packet: &Parsed,
+) -> Option<(Front<'a>, Found<'a>)> {
+    let front = service::front(arena)?;
+    let found = front.find(arena, &packet.flow.service())?;
+    addressed_to_us(frame, &front, arena, ingress).then_some((front, found))
 }
 
 /// Where a service's packet goes.
 #[inline(always)]
-fn choose<'a, F: Frame, A: Arena>(
+fn choose<'a, F: Frame, A: Arena, S: Steer>(
     frame: &F,
     arena: &'a A,
+    steerer: &S,
     front: &Front<'_>,
     found: &Found<'_>,
     packet: Parsed,
 ) -> Result<Forward<'a>, DropReason> {
-    let new_flow = admit(frame, arena, front, &packet)?;
-    let hash = flow_hash(found.entry.hash_key, &packet.flow);
-    let selection = ring::select(arena, found.ring(arena), hash)?;
+    let flags = admit(frame, arena, front, &packet)?;
+    let hash = flow_hash(found.entry.hash_key, found.entry.port_mask, &packet.flow);
+    let backend = steerer.steer(&Question {
+        service: found.at(),
+        hash,
+        source: packet.flow.source,
+        source_port: packet.flow.source_port,
+        protocol: packet.flow.protocol,
+        flags,
+    })?;
     let forward = Forward {
         packet,
         service: found.entry.id,
-        backend: selection.backend,
+        backend: arena.view(backend).ok_or(DropReason::BadTable)?,
         hash,
-        new_flow,
+        new_flow: is_new_flow(flags),
     };
-    sendable(frame, arena, front, &forward)?;
-    Ok(forward)
+    sendable(frame, arena, front, forward)
 }
 
-/// Which backend the ring names for a flow: what `explain` asks, by the same steps as [`decide`].
-///
-/// # Errors
-///
-/// `None` for a flow of no service; else as [`ring::select`].
-pub fn select_flow<'a, A: Arena>(
+impl<'a> From<Result<Forward<'a>, DropReason>> for Decision<'a> {
+    #[inline(always)]
+    fn from(result: Result<Forward<'a>, DropReason>) -> Self {
+        match result {
+            Ok(forward) => Self::Forward(forward),
+            Err(reason) => Self::Drop(reason),
+        }
+    }
+}
+
+/// Which backend a flow gets, by its first packet: what `explain` asks, by the same steps as
+/// [`decide`]. Service, hash, and what [`steer::explain`] says; `None` for a flow of no service.
+pub fn explain_flow<'a, A: Arena, M: Memory>(
     arena: &'a A,
+    memory: &M,
     flow: &FlowKey,
-) -> Option<(u32, u32, Result<ring::Selection<'a>, DropReason>)> {
+) -> Option<(u32, u32, Result<Explained<'a>, DropReason>)> {
     let front = service::front(arena)?;
     let found = front.find(arena, &flow.service())?;
-    let hash = flow_hash(found.entry.hash_key, flow);
-    Some((
-        found.entry.id,
+    let hash = flow_hash(found.entry.hash_key, found.entry.port_mask, flow);
+    let question = Question {
+        service: found.at(),
         hash,
-        ring::select(arena, found.ring(arena), hash),
-    ))
+        source: flow.source,
+        source_port: flow.source_port,
+        protocol: flow.protocol,
+        flags: if flow.protocol == TCP { tcp::SYN } else { 0 },
+    };
+    let explained = steer::explain(arena, memory, &question);
+    Some((found.entry.id, hash, explained))
 }
 
 /// A packet without usable ports: ours to drop only if a service has its destination address.
@@ -169,15 +217,14 @@ fn addressed_to_us<F: Frame, A: Arena>(
     front.interface_mac(arena, ingress) == Some(ethernet.macs.destination.word())
 }
 
-/// Whether a service's packet is fit to be forwarded at all; on success, whether it opens a TCP
-/// connection.
+/// Whether a service's packet is fit to be forwarded at all; on success, its TCP flags (0 for UDP).
 #[inline(always)]
 fn admit<F: Frame, A: Arena>(
     frame: &F,
     arena: &A,
     front: &Front<'_>,
     packet: &Parsed,
-) -> Result<bool, DropReason> {
+) -> Result<u8, DropReason> {
     if packet.l3 + packet.length > frame.length() {
         return Err(DropReason::Truncated);
     }
@@ -200,7 +247,7 @@ fn admit<F: Frame, A: Arena>(
 
 /// Checks the TCP or UDP header against the `room` bytes that the IP packet has for it.
 #[inline(always)]
-fn transport<F: Frame>(frame: &F, packet: &Parsed, room: u32) -> Result<bool, DropReason> {
+fn transport<F: Frame>(frame: &F, packet: &Parsed, room: u32) -> Result<u8, DropReason> {
     if packet.flow.protocol == TCP {
         let header = frame.view::<Tcp>(packet.l4).ok_or(DropReason::Truncated)?;
         if room < tcp::LEN {
@@ -210,7 +257,7 @@ fn transport<F: Frame>(frame: &F, packet: &Parsed, room: u32) -> Result<bool, Dr
         if length < tcp::LEN || length > room {
             return Err(DropReason::BadTransportHeader);
         }
-        Ok(header.flags & (tcp::SYN | tcp::ACK) == tcp::SYN)
+        Ok(header.flags)
     } else {
         let header = frame.view::<Udp>(packet.l4).ok_or(DropReason::Truncated)?;
         if room < udp::LEN {
@@ -220,8 +267,14 @@ fn transport<F: Frame>(frame: &F, packet: &Parsed, room: u32) -> Result<bool, Dr
         if length < udp::LEN || length > room {
             return Err(DropReason::BadTransportHeader);
         }
-        Ok(false)
+        Ok(0)
     }
+}
+
+/// Whether these TCP flags open a connection.
+#[inline(always)]
+const fn is_new_flow(flags: u8) -> bool {
+    flags & (tcp::SYN | tcp::ACK) == tcp::SYN
 }
 
 /// Sources that no client can have (RFC 1122 §3.2.1.3, RFC 4291 §2.5, §2.7): this-network, loopback,
@@ -249,19 +302,19 @@ fn is_martian<A: Arena>(flow: &FlowKey, v4: bool, front: &Front<'_>, arena: &A) 
     front.is_own(arena, source)
 }
 
-/// Whether the chosen backend can be sent this packet now.
+/// The packet itself, if its backend can be sent it now.
 #[inline(always)]
-fn sendable<F: Frame, A: Arena>(
+fn sendable<'a, F: Frame, A: Arena>(
     frame: &F,
     arena: &A,
     front: &Front<'_>,
-    forward: &Forward<'_>,
-) -> Result<(), DropReason> {
+    forward: Forward<'a>,
+) -> Result<Forward<'a>, DropReason> {
     let backend = forward.backend;
     // One comparison for the three modes that send.
     if backend.mode.wrapping_sub(ForwardMode::DirectRouting as u8) > LAST_SENDING {
         return match ForwardMode::from_byte(backend.mode) {
-            Some(ForwardMode::Local) => Ok(()),
+            Some(ForwardMode::Local) => Ok(forward),
             Some(ForwardMode::Unresolved) => Err(DropReason::NextHopUnresolved),
             _ => Err(DropReason::BadTable),
         };
@@ -273,7 +326,7 @@ fn sendable<F: Frame, A: Arena>(
     if forward.packet.length + encap::overhead(backend.mode) > u32::from(backend.mtu) {
         return Err(DropReason::TooBig);
     }
-    Ok(())
+    Ok(forward)
 }
 
 /// The last mode that sends, counted from the first one.

@@ -12,7 +12,8 @@
 //! * [`service`], [`ring`], [`backend`]: what lies in the arena.
 //! * [`hash`]: the flow hash.
 //! * [`verdict`], [`counters`]: what came out, and where it is counted.
-//! * [`decide`]: the decision for one packet; [`forward`]: carrying it out.
+//! * [`connections`]: the flows that are remembered.
+//! * [`decide`]: the decision for one packet, [`steer`] where the ring alone does not say; [`forward`]: carrying it out.
 //! * [`describe`]: the maps for people.
 #![cfg_attr(not(test), no_std)]
 #![expect(
@@ -41,9 +42,12 @@ pub mod hash;
 pub mod counters;
 pub mod verdict;
 
+pub mod connections;
+
 pub mod decide;
 pub mod encap;
 pub mod forward;
+pub mod steer;
 
 pub mod describe;
 pub mod pod;

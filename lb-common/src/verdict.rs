@@ -54,6 +54,17 @@ impl DropReason {
         Self::RedirectFailed,
     ];
 
+    /// Those reasons that [`crate::steer`] can have, from their number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_low_bits(bits: u32) -> Self {
+        if bits == Self::NoBackend as u32 {
+            Self::NoBackend
+        } else {
+            Self::BadTable
+        }
+    }
+
     /// The name in `status`, metrics and the `drop_stats` map.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -72,6 +83,53 @@ impl DropReason {
             Self::BadTable => "bad_table",
             Self::NoHeadroom => "no_headroom",
             Self::RedirectFailed => "redirect_failed",
+        }
+    }
+}
+
+/// What happened at the connection table. The order is that of [`crate::counters::FlowCounters`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum FlowEvent {
+    /// A packet's flow was remembered.
+    Hit = 0,
+    /// It was not.
+    Miss = 1,
+    /// A flow is remembered from now on.
+    Insert = 2,
+    /// To remember it, a weaker entry was forgotten.
+    Eviction = 3,
+    /// It was not remembered: the service's budget for this second is spent.
+    OverBudget = 4,
+    /// It was not remembered: its place is full of established flows.
+    Full = 5,
+    /// A flow older than a move went to the previous owner.
+    ToPrevious = 6,
+}
+
+impl FlowEvent {
+    /// Every event, by number.
+    pub const ALL: [Self; 7] = [
+        Self::Hit,
+        Self::Miss,
+        Self::Insert,
+        Self::Eviction,
+        Self::OverBudget,
+        Self::Full,
+        Self::ToPrevious,
+    ];
+
+    /// The name in `status`, metrics and the `flow_stats` map.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hits",
+            Self::Miss => "misses",
+            Self::Insert => "inserts",
+            Self::Eviction => "evictions",
+            Self::OverBudget => "over_budget",
+            Self::Full => "table_full",
+            Self::ToPrevious => "to_previous",
         }
     }
 }

@@ -4,15 +4,17 @@
 use aya_ebpf::{
     bindings::xdp_action,
     btf_maps::{Array, DevMapHash, PerCpuArray},
+    helpers::bpf_ktime_get_coarse_ns,
     macros::btf_map,
     programs::XdpContext,
 };
 use lb_common::{
     arena::{self, Region},
-    counters::{DROP_WORDS, DropCounters, TrafficCounters},
+    connections::{Memory, SET, TICK_SHIFT},
+    counters::{self, DROP_WORDS, DropCounters, FlowCounters, Shared, TrafficCounters},
     describe::{BackendDescription, ServiceDescription},
     limits::MAX_INTERFACES,
-    verdict::DropReason,
+    verdict::{DropReason, FlowEvent},
 };
 
 /// `BPF_F_MMAPABLE`
@@ -20,6 +22,15 @@ const MMAPABLE: usize = 1 << 10;
 /// Arena size of the object as it is; the agent makes the map in the size it wants and sets
 /// [`ARENA_LENGTH`] to match.
 const DEFAULT_ARENA: usize = 1 << 20;
+
+/// Size of the connection table, likewise with [`TABLE_MASK`].
+const DEFAULT_TABLE: usize = 1 << 12;
+
+/// The connection table's value.
+#[repr(C)]
+struct TableValue {
+    words: [u64; DEFAULT_TABLE / 8],
+}
 
 /// The arena's value. `u64` so that it is aligned for everything in it.
 #[repr(C)]
@@ -35,6 +46,12 @@ static SERVICE_STATS: PerCpuArray<TrafficCounters, 64> = PerCpuArray::new();
 static BACKEND_STATS: PerCpuArray<TrafficCounters, 256> = PerCpuArray::new();
 #[btf_map]
 static DROP_STATS: PerCpuArray<DropCounters, 1> = PerCpuArray::new();
+#[btf_map]
+static CONNECTIONS: Array<TableValue, 1, MMAPABLE> = Array::new();
+#[btf_map]
+static FLOW_STATS: PerCpuArray<FlowCounters, 64> = PerCpuArray::new();
+#[btf_map]
+static SHARED: Array<Shared, 64> = Array::new();
 /// Only written by the agent; here so that they are made with their BTF.
 #[btf_map]
 static SERVICES: Array<ServiceDescription, 64> = Array::new();
@@ -47,6 +64,10 @@ static DEVICES: DevMapHash<{ 4 * MAX_INTERFACES }> = DevMapHash::new();
 /// Length of the arena's value, bytes; set by the agent before loading, a constant to the verifier.
 #[unsafe(no_mangle)]
 static ARENA_LENGTH: u32 = DEFAULT_ARENA as u32;
+
+/// Length of the connection table, a power of two, less a set: what an offset of a set may be.
+#[unsafe(no_mangle)]
+static TABLE_MASK: u32 = DEFAULT_TABLE as u32 - SET;
 
 /// The arena, mapped by the agent.
 #[derive(Clone, Copy)]
@@ -101,6 +122,131 @@ fn opaque(value: u32) -> u64 {
     value
 }
 
+/// What the program remembers.
+#[derive(Clone, Copy)]
+pub(crate) struct Flows {
+    table: usize,
+    secret: u64,
+}
+
+impl Flows {
+    /// `None` cannot happen: the map has one element.
+    #[inline(always)]
+    pub(crate) fn open(arena: &Arena) -> Option<Self> {
+        let root: &arena::Root = arena::Arena::view(arena, arena::ROOT)?;
+        Some(Self {
+            table: CONNECTIONS.get_ptr(0)? as usize,
+            secret: root.secret,
+        })
+    }
+
+    /// Address of a word.
+    #[inline(always)]
+    fn word(&self, at: u32) -> *mut u64 {
+        // Within the value: a home is masked, and the rest is less than a set's length.
+        (self.table + at as usize) as *mut u64
+    }
+}
+
+impl Memory for Flows {
+    #[inline(always)]
+    fn secret(&self) -> u64 {
+        self.secret
+    }
+
+    #[inline(always)]
+    fn home(&self, random: u32) -> u32 {
+        // SAFETY: as for `ARENA_LENGTH`.
+        random & unsafe { core::ptr::read_volatile(&raw const TABLE_MASK) }
+    }
+
+    #[inline(always)]
+    fn load(&self, at: u32) -> u64 {
+        // SAFETY: within the value and aligned, see `word`; volatile, because other CPUs write.
+        unsafe { core::ptr::read_volatile(self.word(at)) }
+    }
+
+    #[inline(always)]
+    fn store(&self, at: u32, word: u64) {
+        // SAFETY: as in `load`.
+        unsafe { core::ptr::write_volatile(self.word(at), word) };
+    }
+
+    #[inline(always)]
+    fn exchange(&self, at: u32, old: u64, new: u64) -> bool {
+        let found: u64;
+        // SAFETY: as in `load`; the instruction compares and returns in r0.
+        unsafe {
+            core::arch::asm!(
+                "r0 = cmpxchg_64({word} + 0, r0, {new})",
+                word = in(reg) self.word(at),
+                new = in(reg) new,
+                inout("r0") old => found,
+                options(nostack),
+            );
+        }
+        found == old
+    }
+
+    #[inline(always)]
+    fn zero(&self) -> u32 {
+        let zero: u64;
+        // SAFETY: one register set.
+        unsafe { core::arch::asm!("{0} = 0", out(reg) zero, options(pure, nomem, nostack)) };
+        zero as u32
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u32 {
+        // SAFETY: a helper without arguments. CLOCK_MONOTONIC_COARSE: a tenth of the exact clock's
+        // price, and a tick of the scheduler late at most.
+        let now = unsafe { bpf_ktime_get_coarse_ns() };
+        (now >> TICK_SHIFT) as u32
+    }
+
+    #[inline(always)]
+    fn grant(&self, service: u32, budget: u32, now: u32) -> bool {
+        let (Some(own), Some(shared)) =
+            (FLOW_STATS.get_ptr_mut(service), SHARED.get_ptr_mut(service))
+        else {
+            return false;
+        };
+        // SAFETY: this CPU's own element; the shared one may be torn between CPUs, word by word,
+        // which `grant` allows for.
+        unsafe { counters::grant(&mut *own, &mut *shared, budget, now) }
+    }
+
+    #[inline(always)]
+    fn turn(&self, service: u32) -> u32 {
+        let Some(shared) = SHARED.get_ptr_mut(service) else {
+            return 0;
+        };
+        let mut turn = 1u64;
+        // SAFETY: `turn` is the first word of the element (asserted below); the addition is atomic.
+        unsafe {
+            core::arch::asm!(
+                "{turn} = atomic_fetch_add((u64 *)({word} + 0), {turn})",
+                word = in(reg) shared,
+                turn = inout(reg) turn,
+                options(nostack),
+            );
+        }
+        turn as u32
+    }
+
+    #[inline(always)]
+    fn count(&self, service: u32, event: FlowEvent) {
+        if let Some(counters) = FLOW_STATS.get_ptr_mut(service) {
+            let words = counters.cast::<[u64; 8]>();
+            // SAFETY: `FlowCounters` is eight words; this CPU's own element.
+            unsafe { (*words)[event as usize & 7] += 1 };
+        }
+    }
+}
+
+const _: () = assert!(core::mem::offset_of!(Shared, turn) == 0);
+const _: () = assert!(size_of::<FlowCounters>() == 8 * size_of::<u64>());
+
 /// Index of the interface a frame came in by.
 #[inline(always)]
 pub(crate) fn ingress(ctx: &XdpContext) -> u32 {
@@ -130,8 +276,11 @@ fn add(counters: Option<*mut TrafficCounters>, bytes: u32, new_flow: bool) {
 pub(crate) fn count_drop(reason: DropReason) {
     if let Some(counters) = DROP_STATS.get_ptr_mut(0) {
         let words = counters.cast::<[u64; DROP_WORDS]>();
+        // Opaque, because the compiler knows that no reason is larger and leaves the mask out, and the
+        // verifier does not know it.
+        let word = opaque(reason as u32) as usize & (DROP_WORDS - 1);
         // SAFETY: `DropCounters` is these words (asserted beside it); this CPU's own element.
-        unsafe { (*words)[reason as usize & (DROP_WORDS - 1)] += 1 };
+        unsafe { (*words)[word] += 1 };
     }
 }
 

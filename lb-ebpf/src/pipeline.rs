@@ -2,9 +2,11 @@
 
 use aya_ebpf::{bindings::xdp_action, programs::XdpContext};
 use lb_common::{
+    addr::Addr,
     decide::{self, Decision, Forward},
     forward::{self, Exit},
     parse,
+    steer::{self, Question, Steer},
     verdict::DropReason,
 };
 
@@ -19,17 +21,67 @@ pub(crate) fn run(ctx: XdpContext) -> u32 {
         return xdp_action::XDP_PASS;
     };
     // The two commonest shapes get code of their own: with offsets that the compiler knows, most
-    // checks and all choices by family are decided before the packet comes.
+    // checks and all choices by family are decided before the packet comes. Whatever a ring cannot
+    // answer alone starts again on the general way.
     if let Some(parsed) = parse::plain_ipv4(&packet) {
-        let decision = decide::decide_parsed(&packet, &arena, ingress, parsed);
+        if let Some(decision) = decide::decide_plain(&packet, &arena, ingress, parsed) {
+            return carry_out(&mut packet, ingress, decision);
+        }
+    } else if let Some(parsed) = parse::plain_ipv6(&packet)
+        && let Some(decision) = decide::decide_plain(&packet, &arena, ingress, parsed)
+    {
         return carry_out(&mut packet, ingress, decision);
     }
-    if let Some(parsed) = parse::plain_ipv6(&packet) {
-        let decision = decide::decide_parsed(&packet, &arena, ingress, parsed);
-        return carry_out(&mut packet, ingress, decision);
-    }
-    let decision = decide::decide(&packet, &arena, ingress);
+    let decision = decide::decide(&packet, &arena, &Called, ingress);
     carry_out(&mut packet, ingress, decision)
+}
+
+/// Steering in a function of its own, of global linkage and with plain numbers for arguments: the
+/// verifier looks at it once, and not once for each shape of packet that leads there.
+struct Called;
+
+impl Steer for Called {
+    #[inline(always)]
+    fn steer(&self, question: &Question) -> Result<u32, DropReason> {
+        let [high, low] = question.source.words();
+        let ports = u32::from(question.source_port)
+            | u32::from(question.protocol) << 16
+            | u32::from(question.flags) << 24;
+        let answer = steer_flow(high, low, ports, question.hash, question.service);
+        match u32::try_from(answer) {
+            Ok(entry) => Ok(entry),
+            Err(_) => Err(DropReason::from_low_bits(answer as u32)),
+        }
+    }
+}
+
+/// [`steer::steer`]: where the backend's entry is, or a reason beyond 32 bits.
+#[inline(never)]
+#[expect(
+    unsafe_code,
+    reason = "a name of its own is what gives the function global linkage"
+)]
+#[unsafe(no_mangle)]
+extern "C" fn steer_flow(high: u64, low: u64, ports: u32, hash: u32, service: u32) -> u64 {
+    let question = Question {
+        service,
+        hash,
+        source: Addr::from_words([high, low]),
+        source_port: ports as u16,
+        protocol: (ports >> 16) as u8,
+        flags: (ports >> 24) as u8,
+    };
+    let steered = match maps::Arena::open() {
+        Some(arena) => match maps::Flows::open(&arena) {
+            Some(flows) => steer::steer(&arena, &flows, &question),
+            None => Err(DropReason::BadTable),
+        },
+        None => Err(DropReason::BadTable),
+    };
+    match steered {
+        Ok(entry) => u64::from(entry),
+        Err(reason) => 1 << 32 | u64::from(reason as u32),
+    }
 }
 
 #[inline(always)]

@@ -22,6 +22,7 @@ use crate::{
 mod checks;
 mod desired;
 mod explain;
+mod flows;
 mod foreign;
 mod hops;
 mod operate;

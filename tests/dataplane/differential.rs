@@ -12,6 +12,7 @@ use lb_common::{
     decide::{self, Decision},
     forward::{self, Exit},
     hash::mix64,
+    steer::With,
     verdict::DropReason,
 };
 use lb_tests::packet::{Packet, eth};
@@ -94,7 +95,12 @@ fn compare(bench: &mut Bench, seed: u64) -> Result<()> {
 /// What the code of the program says on the host.
 fn on_the_host(bpf: &Bpf, frame: &[u8], metadata: usize) -> Expect {
     let mut buffer = Buffer::new(frame, metadata);
-    let forward = match decide::decide(&buffer, bpf.arena(), INGRESS) {
+    let memory = bpf.remembered();
+    let steerer = With {
+        arena: bpf.arena(),
+        memory: &memory,
+    };
+    let forward = match decide::decide(&buffer, bpf.arena(), &steerer, INGRESS) {
         Decision::Pass => return Expect::Pass,
         Decision::Drop(reason) => return Expect::Drop(reason),
         Decision::Forward(forward) => forward,

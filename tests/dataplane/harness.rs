@@ -298,6 +298,7 @@ pub(crate) const PINS: &str = "/sys/fs/bpf/ballast";
 
 const CAPACITY: Capacity = Capacity {
     arena: 4 << 20,
+    table: 64 << 10,
     services: 256,
     backends: 512,
 };

@@ -322,6 +322,7 @@ fn members(count: u32) -> Vec<Member> {
 const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench-xdp"));
 const CAPACITY: Capacity = Capacity {
     arena: 16 << 20,
+    table: 128 << 20,
     services: 64,
     backends: 512,
 };

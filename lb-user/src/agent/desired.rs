@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use lb_common::limits;
 use tokio::sync::watch;
 
 use super::{RunOptions, backend_addresses, hops, reconcile::Around, routers::Routers, trace};
@@ -20,6 +21,7 @@ use crate::{
         ids::Ids,
         pins::Pins,
         stats::{self, Stats},
+        sweep::Usage,
     },
     net::NetView,
     types::IfIndex,
@@ -53,6 +55,11 @@ pub(super) struct Datapath {
     pub(super) rates: Rates,
     pub(super) last_change: Option<LastChange>,
     pub(super) tracing: Option<trace::Reader>,
+    /// What the last whole sweep of the connection table found.
+    pub(super) usage: Option<Usage>,
+    /// Inserts counted when the last whole sweep began, and the one under way.
+    pub(super) swept_inserts: u64,
+    pub(super) sweep_inserts: u64,
 }
 
 /// The agent's ends of the network watch.
@@ -138,7 +145,8 @@ impl Desired {
         let mut bpf = Bpf::open(pins, capacity(&self.config), build)?;
         let reader = trace::Reader::open(&mut bpf, self.options.trace_packets)?;
         let sizes = bpf.capacity();
-        let ids = Ids::of(bpf.applied(), sizes.services, sizes.backends);
+        let retired = bpf.retired();
+        let ids = Ids::after(bpf.applied(), retired, sizes.services, sizes.backends);
         let counted = (Instant::now(), stats::read(&bpf));
         let mut datapath = Datapath {
             bpf,
@@ -152,6 +160,9 @@ impl Desired {
             },
             last_change: None,
             tracing: reader,
+            usage: None,
+            swept_inserts: 0,
+            sweep_inserts: 0,
         };
         let view = self.view.borrow().clone();
         datapath.bring_up_to_date(
@@ -164,6 +175,7 @@ impl Desired {
             },
         )?;
         self.datapath = Some(datapath);
+        self.want_targets();
         Ok(())
     }
 
@@ -206,9 +218,14 @@ impl Desired {
         }
     }
 
-    /// Asks for the next hops of backends and peers.
+    /// Says whose next hops are wanted: those of configured backends, of removed ones that still have
+    /// flows, and of peers.
     pub(super) fn want_targets(&self) {
         let mut targets = backend_addresses(&self.config);
+        if let Some(datapath) = &self.datapath {
+            let backends = datapath.bpf.applied().backends.values();
+            targets.extend(backends.map(|backend| backend.info.address));
+        }
         targets.extend(&self.peers);
         self.targets.send_if_modified(|old| {
             let modified = *old != targets;
@@ -226,7 +243,11 @@ impl Desired {
                 reader.flush();
             }
         }
-        if self.trouble.is_some() {
+        let due = self
+            .datapath
+            .as_mut()
+            .is_some_and(Datapath::look_after_flows);
+        if due || self.trouble.is_some() {
             self.reconcile();
         }
     }
@@ -257,14 +278,16 @@ fn capacity(config: &Config) -> Capacity {
         let wanted = (count * HEADROOM).next_power_of_two().min(most);
         u32::try_from(wanted).unwrap_or(u32::MAX).max(least)
     };
-    let arena = config
-        .datapath
-        .ring_memory
-        .min(lb_common::limits::MAX_ARENA);
+    let arena = config.datapath.ring_memory.min(limits::MAX_ARENA);
+    let table = u64::from(config.datapath.connection_table_size)
+        .saturating_mul(limits::TABLE_BYTES_PER_FLOW)
+        .next_power_of_two()
+        .clamp(limits::MIN_TABLE, limits::MAX_TABLE);
     Capacity {
+        table: u32::try_from(table).unwrap_or(u32::MAX),
         arena: u32::try_from(arena).unwrap_or(u32::MAX),
-        services: room(config.services.len(), 64, lb_common::limits::MAX_SERVICES),
-        backends: room(backends, 256, lb_common::limits::MAX_BACKENDS),
+        services: room(config.services.len(), 64, limits::MAX_SERVICES),
+        backends: room(backends, 256, limits::MAX_BACKENDS),
     }
 }
 

@@ -5,18 +5,23 @@ use std::net::SocketAddr;
 use lb_common::{
     addr::Addr,
     backend::{BackendEntry, ForwardMode},
+    connections::{State, TICK_SHIFT},
     decide,
     flow::{self, FlowKey},
-    ring::Selection,
+    steer::{Explained, Why},
     verdict::DropReason,
 };
 
-use super::{checks::HealthChecks, desired::Desired};
+use super::{
+    checks::HealthChecks,
+    desired::{Datapath, Desired},
+    flows,
+};
 use crate::{
     control::proto::{Explanation, Protocol, Reply, Verdict},
     dataplane::{
         compose,
-        image::{BackendId, Image, ServiceId},
+        image::{BackendId, ServiceId},
     },
 };
 
@@ -58,20 +63,23 @@ impl Desired {
         };
         let explanation = match &self.datapath {
             None => pass,
-            Some(datapath) => match decide::select_flow(datapath.bpf.arena(), &key) {
-                None => pass,
-                Some((service, hash, outcome)) => {
-                    let image = datapath.bpf.applied();
-                    let service = image.services.get(&ServiceId(service));
-                    let found = Explanation {
-                        service: service.map(|service| service.name.clone()),
-                        hash: Some(hash),
-                        notes: self.notes(checks, &key),
-                        ..pass
-                    };
-                    with_outcome(found, image, outcome)
+            Some(datapath) => {
+                let memory = datapath.bpf.remembered();
+                match decide::explain_flow(datapath.bpf.arena(), &memory, &key) {
+                    None => pass,
+                    Some((service, hash, outcome)) => {
+                        let image = datapath.bpf.applied();
+                        let service = image.services.get(&ServiceId(service));
+                        let found = Explanation {
+                            service: service.map(|service| service.name.clone()),
+                            hash: Some(hash),
+                            notes: self.notes(checks, &key),
+                            ..pass
+                        };
+                        with_outcome(found, datapath, outcome)
+                    }
                 }
-            },
+            }
         };
         Reply::Explained(explanation)
     }
@@ -89,11 +97,11 @@ impl Desired {
 
 fn with_outcome(
     found: Explanation,
-    image: &Image,
-    outcome: Result<Selection<'_>, DropReason>,
+    datapath: &Datapath,
+    outcome: Result<Explained<'_>, DropReason>,
 ) -> Explanation {
-    let selection = match outcome {
-        Ok(selection) => selection,
+    let explained = match outcome {
+        Ok(explained) => explained,
         Err(reason) => {
             let reason = format!("dropped: {}", reason.name());
             return Explanation {
@@ -103,20 +111,63 @@ fn with_outcome(
             };
         }
     };
-    let backend = image
-        .backends
-        .get(&BackendId(selection.backend.id))
-        .map(|backend| &backend.info);
-    let (verdict, what) = verdict(selection.backend);
+    let backends = &datapath.bpf.applied().backends;
+    let info = |entry: &BackendEntry| backends.get(&BackendId(entry.id)).map(|b| &b.info);
+    let backend = info(explained.backend);
+    let (verdict, what) = verdict(explained.backend);
     Explanation {
         verdict,
-        reason: format!("slot {} of {}: {what}", selection.slot, selection.slots),
+        reason: format!(
+            "slot {} of {}{}: {what}",
+            explained.slot,
+            explained.slots,
+            history(datapath, &explained)
+        ),
         backend: backend.map(|info| info.name.clone()),
         backend_address: backend.map(|info| SocketAddr::new(info.address, info.port)),
-        slot: Some(selection.slot),
-        ring_slots: Some(selection.slots),
+        slot: Some(explained.slot),
+        ring_slots: Some(explained.slots),
         ..found
     }
+}
+
+/// What there is to say of a slot that has moved, or of a flow that is remembered.
+fn history(datapath: &Datapath, explained: &Explained<'_>) -> String {
+    let backends = &datapath.bpf.applied().backends;
+    let name = |entry: Option<&BackendEntry>| {
+        let backend = entry.and_then(|entry| backends.get(&BackendId(entry.id)));
+        backend.map_or_else(|| "nobody".to_owned(), |b| b.info.name.clone())
+    };
+    let clock = flows::clock();
+    let mut text = String::new();
+    if let (Some(moved_at), Some(previous)) = (explained.moved_at, explained.previous) {
+        let ago = clock.boot.saturating_sub(moved_at);
+        let (from, to) = (name(Some(previous)), name(explained.owner));
+        text = format!(" moved {ago} s ago from {from} to {to}, and older flows stay with {from}");
+    }
+    match explained.why {
+        Why::Owner | Why::Previous => {}
+        Why::Turn => text += "; a new flow goes to whose turn it is",
+        Why::Remembered(value) => {
+            let entry = backends.get(&BackendId(u32::from(value.id())));
+            let lifetimes = entry.and_then(|b| {
+                let lifetimes = datapath.cache.lifetimes().get(&b.info.service_id)?;
+                let state = State::from_byte(value.state_byte())?;
+                Some((state, lifetimes.of(state)))
+            });
+            if let Some((state, lifetime)) = lifetimes {
+                // A tick is a little more than a second.
+                let left = lifetime.saturating_sub(value.idle(clock.tick));
+                let left = (u64::from(left) << TICK_SHIFT) / 1_000_000_000;
+                text += &format!(
+                    "; this flow ({state:?}) is remembered on {} for another {left} s",
+                    name(Some(explained.backend))
+                )
+                .to_lowercase();
+            }
+        }
+    }
+    text
 }
 
 fn verdict(backend: &BackendEntry) -> (Verdict, String) {

@@ -1,13 +1,17 @@
 //! From what is wanted to what is in the kernel: compose, diff, apply. Level triggered: it looks at
 //! the newest state only, and whatever failed is taken up by the next call.
 
-use std::{collections::BTreeSet, net::IpAddr, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Instant,
+};
 
 use anyhow::Context as _;
 
 use super::{
     desired::{Datapath, Desired, LastChange},
-    foreign,
+    flows, foreign,
     hops::{self, Interface},
 };
 use crate::{
@@ -60,6 +64,7 @@ impl Desired {
             changes: &self.changes,
         };
         datapath.bring_up_to_date(&self.config, &view, &present, &around)?;
+        self.want_targets();
         interfaces.context("an interface is missing").map(|_| ())
     }
 }
@@ -88,11 +93,20 @@ impl Datapath {
     ) -> anyhow::Result<()> {
         let hops = hops::hops(view);
         let front = hops::front(view, interfaces, around.peers);
+        let turns = if self.cache.counts_flows() {
+            self.bpf.turns()
+        } else {
+            BTreeMap::new()
+        };
         let inputs = Inputs {
             config,
+            changes: around.changes,
             front: &front,
             hops: &hops,
-            changes: around.changes,
+            applied: self.bpf.applied(),
+            usage: self.usage.as_ref(),
+            turns: &turns,
+            now: flows::clock().boot,
         };
         let began = Instant::now();
         let wanted = compose::compose(&inputs, &mut self.ids, &mut self.cache)?;

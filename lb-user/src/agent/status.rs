@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use lb_common::{backend::ForwardMode, limits::LAYOUT, ring::NOBODY};
+use lb_common::{backend::ForwardMode, limits::LAYOUT};
 
 use super::{
     checks::HealthChecks,
@@ -293,8 +293,8 @@ fn service(
     let health = seen.checks.service(service.key());
     let mut slots: HashMap<BackendId, u32> = HashMap::new();
     if let Some((_, _, image)) = known {
-        for owner in image.ring.owners.iter().filter(|owner| **owner != NOBODY) {
-            if let Some(id) = image.ring.locals.get(usize::from(*owner)) {
+        for owner in image.ring.slots.iter().map(|slot| slot.owner()) {
+            if let Some(id) = image.ring.locals.get(usize::from(owner)) {
                 *slots.entry(*id).or_default() += 1;
             }
         }
@@ -340,7 +340,7 @@ fn service(
         forwarding: service.forwarding.to_string(),
         scheduler: service.scheduler.to_string(),
         ring_slots: known
-            .and_then(|(_, _, image)| u32::try_from(image.ring.owners.len()).ok())
+            .and_then(|(_, _, image)| u32::try_from(image.ring.slots.len()).ok())
             .unwrap_or(0),
         traffic: known
             .map(|(figures, id, _)| figures.traffic(|stats| stats.services.get(&id)))

@@ -1,8 +1,8 @@
 //! Where things are pinned.
 //!
 //! ```text
-//! BPFFS_DIR/services backends service_stats backend_stats drop_stats     for people
-//! BPFFS_DIR/v<layout>/arena devices link_<ifindex>                       internal
+//! BPFFS_DIR/services backends service_stats backend_stats drop_stats flow_stats   for people
+//! BPFFS_DIR/v<layout>/arena devices connections shared link_<ifindex>      internal
 //! BPFFS_DIR/v<layout>_new/…                                             while a set is being made
 //! ```
 
@@ -14,17 +14,20 @@ use std::{
 use lb_common::limits::LAYOUT;
 use nix::sys::statfs::statfs;
 
-/// The maps, by their names in the object and as pins. The first two are internal.
-pub const MAPS: [(&str, &str); 7] = [
+/// The maps, by their names in the object and as pins. The first four are internal.
+pub const MAPS: [(&str, &str); 10] = [
     ("ARENA", "arena"),
     ("DEVICES", "devices"),
+    ("CONNECTIONS", "connections"),
+    ("SHARED", "shared"),
     ("SERVICES", "services"),
     ("BACKENDS", "backends"),
     ("SERVICE_STATS", "service_stats"),
     ("BACKEND_STATS", "backend_stats"),
     ("DROP_STATS", "drop_stats"),
+    ("FLOW_STATS", "flow_stats"),
 ];
-const INTERNAL: usize = 2;
+const INTERNAL: usize = 4;
 
 /// Why nothing can be pinned.
 #[derive(Debug, thiserror::Error)]

@@ -12,13 +12,15 @@ use lb_common::{
     flow::{ServiceKey, TCP, UDP},
     forward::{self, Exit},
     parse,
+    steer::With,
     wire::ethernet::{MacWords, Macs},
 };
 use lb_user::{
     dataplane::{
         arena::Arena,
-        image::{BackendId, Front, RingImage, ServiceId},
+        image::{BackendId, Front, RingImage, ServiceId, Steering},
         region::{self, FrontService},
+        remembered::ReadOnly,
     },
     types::{IfIndex, Mac},
 };
@@ -35,7 +37,15 @@ pub(crate) fn run(data: &[u8]) {
     let mut frame = Buffer::new(data, 0);
     the_parsers_agree(&frame);
     let arena = ARENA.get_or_init(arena);
-    let Decision::Forward(forward) = decide::decide(&frame, arena, INGRESS) else {
+    let memory = ReadOnly {
+        table: arena,
+        secret: 0,
+    };
+    let steerer = With {
+        arena,
+        memory: &memory,
+    };
+    let Decision::Forward(forward) = decide::decide(&frame, arena, &steerer, INGRESS) else {
         assert_eq!(frame.frame(), data, "looking at a frame changed it");
         return;
     };
@@ -77,15 +87,13 @@ fn arena() -> Arena {
             let id = u32::try_from(services.len()).expect("a few");
             let at = PLACES + id * 2 * PLACE;
             arena.write(at, entry(id, mode).as_bytes());
-            let ring = RingImage {
-                locals: [BackendId(id)].into(),
-                owners: [0; 5].into(),
-            };
+            let ring = RingImage::plain([BackendId(id)].into(), &[0; 5]);
             arena.write(at + PLACE, &region::ring(&ring, |_| at));
             services.push(FrontService {
                 id: ServiceId(id),
                 key: ServiceKey::new(Addr::from(vip), port, protocol),
                 hash_key: 1,
+                steering: Steering::default(),
                 ring: at + PLACE,
             });
         }
@@ -99,7 +107,7 @@ fn arena() -> Arena {
     let front = region::front(&front, &services);
     assert!(front.bytes.len() < (PLACES - UNIT) as usize);
     arena.write(UNIT, &front.bytes);
-    arena.write(0, region::root(UNIT).as_bytes());
+    arena.write(0, region::root(UNIT, 0, 0).as_bytes());
     arena
 }
 
@@ -120,7 +128,7 @@ fn entry(id: u32, mode: ForwardMode) -> BackendEntry {
         tags: TAGS_AS_RECEIVED,
         vlans: [0; 2],
         source_bits: 0,
-        reserved: 0,
+        flags: 0,
         generation: 0,
         tunnel_source: Addr::from(address(source)),
         address: Addr::from(address(to)),

@@ -13,6 +13,7 @@ use lb_common::{
 use lb_user::{
     dataplane::image::{
         BackendId, BackendImage, BackendInfo, Front, Image, RingImage, ServiceId, ServiceImage,
+        Steering,
     },
     ring::{Heads, Member, slot_count},
     types::{IfIndex, Mac},
@@ -250,7 +251,7 @@ fn entry(id: u32, mode: ForwardMode, v6: bool, number: u32) -> BackendEntry {
         tags: 0,
         vlans: [0; 2],
         source_bits: 0,
-        reserved: 0,
+        flags: 0,
         generation: 0,
         tunnel_source: Addr::from(address(0x0a00_0002, 0x2001_0db8 << 96)),
         address: Addr::from(address(0x0a80_0000, (0x2001_0db8 << 96) | 0x8000_0000)),
@@ -331,10 +332,8 @@ fn add_service(image: &mut Image, address: &str, port: u16, protocol: u8, mode: 
         key: ServiceKey::new(Addr::from(ip(address)), port, protocol),
         hash_key: 0x1234_5678_9abc_def0 ^ u64::from(number),
         name: format!("s{number}"),
-        ring: RingImage {
-            locals: locals.into(),
-            owners: owners.into(),
-        },
+        steering: Steering::default(),
+        ring: RingImage::plain(locals.into(), &owners),
     };
     image.services.insert(service_id, service);
 }
