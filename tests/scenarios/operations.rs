@@ -1,11 +1,11 @@
 //! What the operator says about backends, and what a service does below its quorum.
 
-use std::time::Instant;
+use std::{net::SocketAddr, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use lb_tests::{
     ballast::{Config, Forwarding::DirectRouting, wait_for_backend},
-    client::Load,
+    client::{Connection, Load},
     site::Site,
     topology::VIP,
     wait::{pause, wait_for},
@@ -45,6 +45,19 @@ fn a_backend_is_drained_under_load_and_no_request_fails() {
             to_web2.filter(|o| o.start > returned).count() > 50,
             "{report}"
         );
+        Ok(())
+    });
+}
+
+#[test]
+fn connections_of_a_drained_backend_stay_and_those_of_a_disabled_one_do_not() {
+    on_site(&[DirectRouting; 3], |site| {
+        let (mut open, web2) = connections(site, "web2")?;
+        backend(site, &["drain", "web", "web2"])?;
+        let last = open.pop().context("a connection")?;
+        all_on(open, &web2)?;
+        backend(site, &["disable", "web", "web2"])?;
+        ensure!(all_on(vec![last], &web2).is_err(), "it went on");
         Ok(())
     });
 }
@@ -244,12 +257,46 @@ fn below_quorum_the_fallback_serves_and_each_command_runs_once() {
 }
 
 #[test]
-fn with_weight_zero_a_failed_backend_gets_no_new_connections_and_is_not_dead() {
+fn with_weight_zero_a_failed_backend_gets_no_new_connections_and_keeps_those_it_has() {
     on_quorum_site("on_failure: weight_zero", |site| {
-        site.webs[0].process.kill()?;
+        let (open, web1) = connections(site, "web1")?;
+        // It serves on, but what its check asks for is gone.
+        site.net.webs[0].host.exec(["rm", &alive(site, 0)])?;
         wait_for_backend(&site.agent, "web", "web1", "no_new_flows", SOON)?;
-        all_answer(site, &site.get(), &["web3"])
+        all_answer(site, &site.get(), &["web3"])?;
+        all_on(open, &web1)
     });
+}
+
+/// Open connections, some of them to this backend: only those, and its name.
+fn connections(site: &Site, name: &str) -> Result<(Vec<Connection>, String)> {
+    let get = site.get().path("/big").limit(SOON);
+    let mut open = Vec::new();
+    for port in 20_000..20_040 {
+        let client = SocketAddr::from((site.net.client.v4, port));
+        let flow = (client.ip(), client.port());
+        let explained = site.agent.explain(flow, (VIP.into(), 80))?;
+        if explained["backend"] == name && open.len() < 3 {
+            let get = get.clone().from(client);
+            open.push(site.net.client.host.run(|| Connection::open(&get))?);
+        }
+    }
+    ensure!(open.len() == 3, "{} of 40 flows go to {name}", open.len());
+    Ok((open, name.to_owned()))
+}
+
+/// Makes a request on each, and expects that one to answer.
+fn all_on(connections: Vec<Connection>, name: &str) -> Result<()> {
+    for mut connection in connections {
+        connection.request()?;
+        let reply = connection.finish()?;
+        ensure!(
+            reply.status == 200 && reply.server == name,
+            "{}",
+            reply.server
+        );
+    }
+    Ok(())
 }
 
 /// `web1` and `web2` with a quorum of both; `web3` is the fallback.
@@ -273,9 +320,18 @@ fn on_quorum_site(more: &str, body: impl FnOnce(&mut Site) -> Result<()>) {
         }
         site.config = Config::on(&["eth0"]).service(service);
         site.agent.write_config(&site.config.to_string())?;
+        for index in 0..site.webs.len() {
+            std::fs::write(alive(&site, index), "")?;
+        }
         site.agent.run()?;
         body(&mut site)
     });
+}
+
+/// What the checks ask a web server for.
+fn alive(site: &Site, index: usize) -> String {
+    let root = site.net.webs[index].host.dir().join("nginx-80");
+    root.join("alive").display().to_string()
 }
 
 fn note(word: &str) -> String {
@@ -317,6 +373,6 @@ fn explain(site: &Site) -> Result<Value> {
     site.agent.explain(client, (VIP.into(), 80))
 }
 
-const CHECK: &str = "{ interval: 200ms, timeout: 100ms, retries: 1, retry_delay: 50ms, http: { paths: [{ path: / }] } }";
+const CHECK: &str = "{ interval: 200ms, timeout: 100ms, retries: 1, retry_delay: 50ms, http: { paths: [{ path: /alive }] } }";
 /// In the balancer's own `/run`.
 const NOTES: &str = "/run/quorum";
