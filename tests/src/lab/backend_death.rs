@@ -50,7 +50,7 @@ struct Run {
     failing: Duration,
     sent: usize,
     failed: usize,
-    /// The canary's worst oversleep.
+    /// The canary's worst oversleep while something was to be noticed.
     stall: Duration,
 }
 
@@ -95,14 +95,22 @@ fn measure_all(lab: &Lab, flags: &Flags) -> Result<(Vec<Run>, u32)> {
             run.first,
             run.failed,
             run.sent,
-            if counts { "" } else { "; the machine stalled, again" },
+            if counts {
+                ""
+            } else {
+                "; the machine stalled, again"
+            },
         );
         if counts {
             runs.push(run);
         } else {
             stalled += 1;
             let limit = 2 * flags.runs + 10;
-            ensure!(stalled <= limit, "the machine stalls all the time: {:?}", run.stall);
+            ensure!(
+                stalled <= limit,
+                "the machine stalls all the time: {:?}",
+                run.stall
+            );
         }
     }
     Ok((runs, stalled))
@@ -127,16 +135,24 @@ fn measure(site: &mut Site, phase: Duration) -> Result<Run> {
     let killed = SystemTime::now();
     site.webs[VICTIM].process.kill()?;
     wait_for_backend(&site.agent, "web", NAME, "down", LIMIT)?;
+    let noticed = SystemTime::now();
     let failing = time_to_fail(&site.agent)?;
     load.wait_for_more(SETTLE, LIMIT)?;
     let started = SystemTime::now();
     site.webs[VICTIM] = Web::start(&site.net.webs[VICTIM].host)?;
     let listened = started.elapsed().unwrap_or_default();
     wait_for_backend(&site.agent, "web", NAME, "up", LIMIT)?;
+    let returned = SystemTime::now();
     load.wait_for_more(SETTLE, LIMIT)?;
 
     let report = load.stop()?;
-    let overslept = canary.stop()?;
+    let matters = |at: u64| {
+        [(killed, noticed), (started, returned)]
+            .into_iter()
+            .any(|(from, to)| (nanos(from)..=nanos(to)).contains(&at))
+    };
+    let overslept = canary.stop()?.into_iter();
+    let stalls = overslept.filter(|(at, _)| matters(*at));
     let new: Vec<SystemTime> = capture
         .frames()
         .iter()
@@ -145,6 +161,12 @@ fn measure(site: &mut Site, phase: Duration) -> Result<Run> {
         .collect();
     let last = new.iter().filter(|at| **at < started).max();
     let first = new.iter().filter(|at| **at > started).min();
+    let to_the_dead = new.iter().filter(|at| (killed..started).contains(*at));
+    let (to_the_dead, in_flight) = (to_the_dead.count(), PACE.threads as usize);
+    ensure!(
+        report.failed() <= to_the_dead + in_flight,
+        "others failed, too: {to_the_dead} connections were made to the dead server; {report}"
+    );
     Ok(Run {
         last: since(*last.context("no connection before the death")?, killed),
         first: since(*first.context("no connection after the return")?, started),
@@ -152,7 +174,7 @@ fn measure(site: &mut Site, phase: Duration) -> Result<Run> {
         failing,
         sent: report.sent(),
         failed: report.failed(),
-        stall: overslept.iter().map(|(_, late)| *late).max().unwrap_or_default(),
+        stall: stalls.map(|(_, late)| late).max().unwrap_or_default(),
     })
 }
 
@@ -160,18 +182,27 @@ fn measure(site: &mut Site, phase: Duration) -> Result<Run> {
 fn time_to_fail(agent: &Agent) -> Result<Duration> {
     let status = agent.status()?;
     let took = status["services"][0]["backends"][VICTIM]["health"]["last_took_ms"].as_u64();
-    Ok(Duration::from_millis(took.context("no latest attempt")? + 1))
+    Ok(Duration::from_millis(
+        took.context("no latest attempt")? + 1,
+    ))
 }
 
 /// A SYN of the client, and nobody's answer.
 fn is_new(frame: &Frame, client: std::net::Ipv4Addr) -> bool {
     let from_client = frame.ip.first().is_some_and(|ip| ip.src == client);
-    from_client && frame.tcp_flags.is_some_and(|flags| flags & (SYN | ACK) == SYN)
+    from_client
+        && frame
+            .tcp_flags
+            .is_some_and(|flags| flags & (SYN | ACK) == SYN)
 }
 
 fn report(flags: &Flags, runs: &[Run], stalled: u32) -> Result<()> {
     let failing = runs.iter().map(|run| run.failing).max().unwrap_or_default();
-    let listened = runs.iter().map(|run| run.listened).max().unwrap_or_default();
+    let listened = runs
+        .iter()
+        .map(|run| run.listened)
+        .max()
+        .unwrap_or_default();
     let delay = Duration::from_millis(flags.retry_delay.into());
     let rows = [
         (
@@ -188,9 +219,7 @@ fn report(flags: &Flags, runs: &[Run], stalled: u32) -> Result<()> {
     let sent: usize = runs.iter().map(|run| run.sent).sum();
     let failed: usize = runs.iter().map(|run| run.failed).sum();
     if flags.json {
-        let row = |(_, times, bound): &(&str, Vec<Duration>, Duration)| {
-            json!({ "p50_ms": ms(median(times)), "max_ms": ms(maximum(times)), "bound_ms": ms(*bound) })
-        };
+        let row = |(_, times, bound): &(&str, Vec<Duration>, Duration)| json!({ "p50_ms": ms(median(times)), "max_ms": ms(maximum(times)), "bound_ms": ms(*bound) });
         println!(
             "{}",
             json!({
@@ -218,7 +247,7 @@ fn report(flags: &Flags, runs: &[Run], stalled: u32) -> Result<()> {
                 maximum(times),
             );
         }
-        println!("{failed} of {sent} requests failed, all while nobody could know\n{NOTES}");
+        println!("{failed} of {sent} requests failed, each one to the dead server\n{NOTES}");
     }
     for (what, times, bound) in &rows {
         let worst = maximum(times);
@@ -253,6 +282,12 @@ fn ms(time: Duration) -> f64 {
 /// Zero where it was before.
 fn since(at: SystemTime, start: SystemTime) -> Duration {
     at.duration_since(start).unwrap_or_default()
+}
+
+/// Of the real-time clock, as the canary's.
+fn nanos(at: SystemTime) -> u64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn is_ipv4(frame: &[u8]) -> bool {
