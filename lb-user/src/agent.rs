@@ -25,8 +25,11 @@ mod explain;
 mod flows;
 mod foreign;
 mod hops;
+mod operate;
+mod overrides;
 mod paths;
 mod permission;
+mod quorums;
 mod reconcile;
 mod reload;
 mod roles;
@@ -101,17 +104,26 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
         if Routers::can_resume(&config) {
             routers.apply(&config).await?;
         }
-        let mut desired =
-            Desired::start(config_path, loaded.config, options, targets, view, &routers).await?;
+        // Before the data plane: whom the operator took out gets nothing from the first packet on.
+        let mut checks = HealthChecks::start(&mut tasks, cancel.clone(), &config).await?;
+        let ends = desired::Ends { targets, view };
+        let mut desired = Desired::start(
+            config_path,
+            loaded.config,
+            options,
+            ends,
+            (&routers, checks.standings(&config)),
+        )
+        .await?;
         if config.vrrp_instances.is_empty() {
             withdraw()
                 .await
                 .context("cannot remove what VRRP left behind")?;
         }
-        let mut checks = HealthChecks::start(&mut tasks, cancel.clone(), &config).await?;
         // Announced only now: whoever follows the announcement is forwarded.
         routers.apply(&config).await?;
         routers.observe(checks.quorums(&config));
+        checks.run_commands(&config);
         let served = serve(
             &mut desired,
             &mut routers,
@@ -120,14 +132,15 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
             &mut tasks,
         )
         .await;
-        Ok::<_, anyhow::Error>((desired, served))
+        Ok::<_, anyhow::Error>((desired, checks, served))
     }
     .await;
     // Whatever happened, a peer takes over now, and not when it notices.
     let handed_over = routers.hand_over().await;
     let result = match outcome {
         Err(error) => Err(error),
-        Ok((mut desired, served)) => {
+        Ok((mut desired, checks, served)) => {
+            checks.finish().await;
             let clean = served.is_ok() && !options.keep_datapath;
             if clean && handed_over == HandOver::Taken {
                 // For those whose caches have not heard of it yet.
@@ -172,7 +185,7 @@ async fn serve(
                 desired.reconcile();
             }
             () = checks.changed() => {
-                desired.change(checks.standings());
+                desired.change(checks.standings(&desired.config));
                 routers.observe(checks.quorums(&desired.config));
             }
             said = too_bigs.next() => desired.narrow(&said.context("cannot listen to ICMP")?),
@@ -192,8 +205,12 @@ async fn serve(
 
 /// Whose next hops are needed to forward.
 fn backend_addresses(config: &Config) -> BTreeSet<IpAddr> {
-    let backends = config.services.iter().flat_map(|service| &service.backends);
-    backends.map(|backend| backend.address).collect()
+    let services = config.services.iter();
+    let addresses = services.flat_map(|service| {
+        let backends = service.backends.iter().map(|backend| backend.address);
+        backends.chain(service.fallback.as_ref().map(|fallback| fallback.address))
+    });
+    addresses.collect()
 }
 
 /// Requests that wait for the agent at one time.

@@ -11,6 +11,7 @@ mod import;
 mod interop_keepalived;
 mod mtu;
 mod neighbour;
+mod operations;
 mod reload;
 mod restart;
 mod scale;

@@ -36,7 +36,7 @@ pub(super) struct Desired {
     pub(super) options: RunOptions,
     pub(super) targets: watch::Sender<BTreeSet<IpAddr>>,
     pub(super) view: watch::Receiver<NetView>,
-    /// Backends that are not as configured: they failed their checks, or operators said so.
+    /// Backends that are not as configured: they failed their checks, or the operator said so.
     pub(super) changes: Changes,
     /// Paths to the ends of tunnels that are narrower than the way there.
     pub(super) paths: Paths,
@@ -66,6 +66,14 @@ pub(super) struct Datapath {
     pub(super) sweep_inserts: u64,
 }
 
+/// The agent's ends of the network watch.
+pub(super) struct Ends {
+    /// Whose next hops are wanted.
+    pub(super) targets: watch::Sender<BTreeSet<IpAddr>>,
+    /// The network as it is.
+    pub(super) view: watch::Receiver<NetView>,
+}
+
 /// Counters of a second ago and now.
 pub(super) struct Rates {
     pub(super) before: (Instant, Stats),
@@ -93,9 +101,8 @@ impl Desired {
         config_path: PathBuf,
         config: Config,
         options: RunOptions,
-        targets: watch::Sender<BTreeSet<IpAddr>>,
-        view: watch::Receiver<NetView>,
-        routers: &Routers,
+        Ends { targets, view }: Ends,
+        (routers, changes): (&Routers, Changes),
     ) -> anyhow::Result<Self> {
         let now = SystemTime::now();
         let mut desired = Self {
@@ -103,7 +110,7 @@ impl Desired {
             config,
             options,
             targets,
-            changes: Changes::new(),
+            changes,
             paths: Paths::default(),
             peers: routers.peers(),
             view,
@@ -280,7 +287,7 @@ fn capacity(config: &Config) -> Capacity {
     let backends: usize = config
         .services
         .iter()
-        .map(|service| service.backends.len())
+        .map(|service| service.backends.len() + usize::from(service.fallback.is_some()))
         .sum();
     let room = |count: usize, least: u32, most: usize| {
         let wanted = (count * HEADROOM).next_power_of_two().min(most);

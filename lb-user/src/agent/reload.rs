@@ -119,7 +119,7 @@ impl Desired {
         // After the data plane: what is announced is forwarded.
         if result.is_ok() {
             result = checks.reconfigure(&self.config).await;
-            self.change(checks.standings());
+            self.change(checks.standings(&self.config));
         }
         if result.is_ok() {
             result = routers.apply(&self.config).await;
@@ -129,9 +129,15 @@ impl Desired {
             // What was applied of it goes back with the old configuration.
             self.config = previous;
             self.want_targets();
+            if let Err(error) = checks.reconfigure(&self.config).await {
+                tracing::error!(%error, "the checks of the configuration before do not go on");
+            }
+            self.changes = checks.standings(&self.config);
             self.reconcile();
             return Err(ReloadError::Refused(vec![format!("{error:#}")]));
         }
+        checks.forget_gone();
+        checks.run_commands(&self.config);
         Ok(change)
     }
 }

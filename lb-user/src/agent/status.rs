@@ -11,6 +11,8 @@ use lb_common::{backend::ForwardMode, limits::LAYOUT};
 use super::{
     checks::HealthChecks,
     desired::{Datapath, Desired, Rates},
+    operate,
+    overrides::Kept,
     roles,
     routers::Routers,
     trackers::Seen,
@@ -29,11 +31,11 @@ use crate::{
     },
     health::{
         Report, Subject,
-        service::{Member, Standing},
+        service::{Member, ServiceHealth, Standing},
     },
     net::{self, NetView, NextHop, XdpPlace},
     observe::snapshot::{self, BackendState, Snapshot},
-    types::IfIndex,
+    types::{IfIndex, Weight},
     vrrp::view::View,
 };
 
@@ -70,10 +72,12 @@ impl Desired {
                 protocol,
                 source,
                 destination,
-            } => self.explain(protocol, source, destination),
-            Request::Backend { .. } => {
-                Reply::refused("changing backends at run time is not possible yet")
-            }
+            } => self.explain(checks, protocol, source, destination),
+            Request::Backend {
+                service,
+                backend,
+                change,
+            } => self.operate((&service, &backend), change, checks, routers),
         };
         // A client that has gone away wants no reply.
         drop(pending.reply.send(reply));
@@ -220,7 +224,7 @@ impl<'a> Figures<'a> {
 }
 
 /// What the checks say of a backend.
-fn health(report: &Report) -> snapshot::Health {
+fn checked(report: &Report) -> snapshot::Health {
     snapshot::Health {
         state: report.verdict.health.word().to_owned(),
         for_seconds: report.verdict.since.elapsed().as_secs(),
@@ -234,6 +238,28 @@ fn health(report: &Report) -> snapshot::Health {
             .map(|last| u64::try_from(last.took.as_millis()).unwrap_or(u64::MAX)),
         good_in_a_row: report.streak.good,
         bad_in_a_row: report.streak.bad,
+    }
+}
+
+/// What the operator said about a backend.
+fn said(kept: Kept) -> snapshot::Override {
+    snapshot::Override {
+        mode: operate::mode(kept.asked.mode).to_owned(),
+        weight: kept.asked.weight.map(Weight::get),
+        since_unix: kept.since_unix,
+        for_seconds: unix(SystemTime::now()).saturating_sub(kept.since_unix),
+    }
+}
+
+/// Whether enough of a service serves.
+fn quorum(service: &config::model::Service, health: &ServiceHealth) -> snapshot::Quorum {
+    let now = health.quorum();
+    snapshot::Quorum {
+        up: now.up,
+        for_seconds: now.since.elapsed().as_secs(),
+        weight: now.weight,
+        needed: service.quorum.up,
+        hysteresis: service.quorum.hysteresis,
     }
 }
 
@@ -264,6 +290,7 @@ fn service(
 ) -> snapshot::Service {
     let key = compose::service_key(service);
     let known = figures.and_then(|f| f.services.get(&key).map(|(id, image)| (f, *id, *image)));
+    let health = seen.checks.service(service.key());
     let mut slots: HashMap<BackendId, u32> = HashMap::new();
     if let Some((_, _, image)) = known {
         for owner in image.ring.slots.iter().map(|slot| slot.owner()) {
@@ -291,10 +318,11 @@ fn service(
             address: backend.address,
             port: backend.port.get(),
             weight: backend.weight.get(),
+            said: seen.checks.said(subject).map(said),
             forwarding: backend.forwarding.to_string(),
             state,
             reason,
-            health: seen.reports.get(&subject).map(health),
+            health: seen.reports.get(&subject).map(checked),
             next_hop: next_hop(backend.address, view),
             path_mtu: found.map_or(0, |(_, _, image)| image.entry.mtu.into()),
             slots: found
@@ -318,6 +346,22 @@ fn service(
         traffic: known
             .map(|(figures, id, _)| figures.traffic(|stats| stats.services.get(&id)))
             .unwrap_or_default(),
+        quorum: health.map(|health| quorum(service, health)),
+        fallback: service.fallback.as_ref().map(|fallback| {
+            let found = known.and_then(|(figures, id, _)| {
+                let key = (id, fallback.address, fallback.port.get());
+                figures.backends.get(&key).map(|(id, _)| (figures, *id))
+            });
+            snapshot::Fallback {
+                address: fallback.address,
+                port: fallback.port.get(),
+                serves: health.is_some_and(ServiceHealth::fallback_serves),
+                next_hop: next_hop(fallback.address, view),
+                traffic: found
+                    .map(|(figures, id)| figures.traffic(|stats| stats.backends.get(&id)))
+                    .unwrap_or_default(),
+            }
+        }),
         backends: backends.collect(),
     }
 }
@@ -330,13 +374,10 @@ fn state(
     view: &NetView,
     member: Option<&Member>,
 ) -> (BackendState, Option<String>) {
-    if let Some(Standing::Out(why)) = member.map(|member| member.standing) {
-        let verdict = member.and_then(|member| member.verdict.as_ref());
-        let said = verdict.map(|verdict| format!(": {}", verdict.reason));
-        return (
-            BackendState::Down,
-            Some(format!("{}{}", why.word(), said.unwrap_or_default())),
-        );
+    let why_not = member.and_then(Member::why_not);
+    let standing = member.map(|member| member.standing);
+    if let Some(Standing::Out(_)) = standing {
+        return (BackendState::Down, why_not);
     }
     let mode = image.and_then(|image| ForwardMode::from_byte(image.entry.mode));
     match mode {
@@ -353,9 +394,7 @@ fn state(
             };
             (BackendState::Unresolved, Some(reason))
         }
-        Some(_) if image.is_some_and(|image| image.info.weight == 0) => {
-            (BackendState::NoNewFlows, Some("its weight is 0".to_owned()))
-        }
+        Some(_) if why_not.is_some() => (BackendState::NoNewFlows, why_not),
         Some(ForwardMode::Local) => (
             BackendState::Local,
             Some("its address is this host's".to_owned()),

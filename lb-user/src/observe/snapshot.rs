@@ -251,8 +251,58 @@ pub struct Service {
     /// What went through it.
     #[serde(flatten)]
     pub traffic: Traffic,
+    /// Whether enough of it serves.
+    #[serde(default)]
+    pub quorum: Option<Quorum>,
+    /// Who serves below quorum; `null`: there is nobody.
+    #[serde(default)]
+    pub fallback: Option<Fallback>,
     /// In the order of the file.
     pub backends: Vec<Backend>,
+}
+
+/// Whether enough of a service serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quorum {
+    /// Whether it does.
+    pub up: bool,
+    /// How long it has been so.
+    pub for_seconds: u64,
+    /// The weight that serves, or would but for the fallback.
+    pub weight: u64,
+    /// `quorum.up` of the file.
+    pub needed: u32,
+    /// `quorum.hysteresis` of the file.
+    pub hysteresis: u32,
+}
+
+/// The server that serves below quorum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fallback {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// Whether it serves.
+    pub serves: bool,
+    /// The station frames go to.
+    pub next_hop: Option<NextHop>,
+    /// What went to it.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// What the operator said about a backend at run time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// `enabled`, `drained` or `disabled`.
+    pub mode: String,
+    /// In place of the configured weight.
+    pub weight: Option<u16>,
+    /// Unix time, seconds.
+    pub since_unix: u64,
+    /// How long it has been so.
+    pub for_seconds: u64,
 }
 
 /// A backend.
@@ -266,6 +316,9 @@ pub struct Backend {
     pub port: u16,
     /// Configured weight.
     pub weight: u16,
+    /// What the operator said at run time; `null`: nothing, or all was taken back.
+    #[serde(default, rename = "override")]
+    pub said: Option<Override>,
     /// How packets reach it.
     pub forwarding: String,
     /// Whether it gets packets.

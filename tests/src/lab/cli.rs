@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use super::{decap, demo, failover};
+use super::{backend_death, decap, demo, failover};
 use crate::netns::init;
 
 #[derive(Parser)]
@@ -21,6 +21,8 @@ enum Command {
     Demo(demo::Flags),
     /// Measure what a client sees of a failover, Ballast next to keepalived
     Failover(failover::Flags),
+    /// Measure how long a web server that dies gets new connections, and how soon one that returns does
+    BackendDeath(backend_death::Flags),
     /// Hold a host's namespaces until stdin ends (started by the harness)
     #[command(hide = true)]
     Init {
@@ -52,6 +54,7 @@ pub fn main() -> Result<()> {
     match Flags::parse().command {
         Command::Demo(flags) => demo::run(flags),
         Command::Failover(flags) => failover::run(&flags),
+        Command::BackendDeath(flags) => backend_death::run(&flags),
         Command::Init { name } => init::helper(&name),
         Command::Pid1 { name } => init::pid1(&name),
         Command::Decap { sources, device } => decap::run(&device, &sources),

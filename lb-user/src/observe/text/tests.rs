@@ -9,6 +9,7 @@ fn backend(name: &str, state: BackendState, slots: u32, reason: Option<&str>) ->
         address: "10.0.0.11".parse().unwrap(),
         port: 80,
         weight: 1,
+        said: None,
         forwarding: "direct_routing".to_owned(),
         state,
         reason: reason.map(str::to_owned),
@@ -107,6 +108,8 @@ fn snapshot() -> Snapshot {
                 new_flows: 80,
                 packets_per_second: 24.8,
             },
+            quorum: None,
+            fallback: None,
             backends: vec![
                 backend("web1", BackendState::Up, 1009, None),
                 backend(
@@ -145,6 +148,62 @@ web  172.16.0.125:80/tcp  maglev  ring 1009  25 packets/s, 2400 packets, 193 KiB
 dropped     fragment 3
 ";
     assert_eq!(screen(&snapshot()), expected);
+}
+
+#[test]
+fn what_the_operator_said_and_a_lost_quorum_are_on_the_screen() {
+    let mut snapshot = snapshot();
+    let service = &mut snapshot.services[0];
+    service.quorum = Some(Quorum {
+        up: false,
+        for_seconds: 75,
+        weight: 1,
+        needed: 2,
+        hysteresis: 0,
+    });
+    service.fallback = Some(Fallback {
+        address: "10.0.0.9".parse().unwrap(),
+        port: 80,
+        serves: true,
+        next_hop: None,
+        traffic: Traffic::default(),
+    });
+    let said = |mode: &str, weight| {
+        Some(Override {
+            mode: mode.to_owned(),
+            weight,
+            since_unix: 0,
+            for_seconds: 5,
+        })
+    };
+    let down = Some("down: connection refused");
+    service.backends = vec![
+        backend(
+            "one",
+            BackendState::NoNewFlows,
+            0,
+            Some("drained by the operator"),
+        ),
+        backend("two", BackendState::Down, 0, down),
+        backend("three", BackendState::Up, 0, None),
+    ];
+    service.backends[0].said = said("drained", None);
+    service.backends[1].said = said("drained", Some(9));
+    service.backends[2].said = said("enabled", Some(3));
+    let screen = screen(&snapshot);
+    for expected in [
+        "\n  BELOW QUORUM for 1m 15s: weight 1 of 2 serves\n",
+        "\n  the fallback 10.0.0.9:80 serves: 0 packets/s, 0 packets; the way to it is not known\n",
+        "  operator: drained for 5s\n",
+        "  down: connection refused; operator: drained, weight 9 instead of 1 for 5s\n",
+        "  operator: weight 3 instead of 1 for 5s\n",
+    ] {
+        assert!(
+            screen.contains(expected),
+            "{expected:?} is not in:\n{screen}"
+        );
+    }
+    assert!(!screen.contains("by the operator"), "{screen}");
 }
 
 #[test]
