@@ -24,6 +24,7 @@ mod desired;
 mod explain;
 mod foreign;
 mod hops;
+mod outlets;
 mod permission;
 mod reconcile;
 mod reload;
@@ -41,6 +42,7 @@ pub use withdraw::{Withdrawn, withdraw};
 
 use checks::HealthChecks;
 use desired::Desired;
+use outlets::Outlets;
 use routers::{Event, Routers};
 use supervise::Tasks;
 
@@ -92,21 +94,31 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
             .map_err(Into::into)
     });
 
-    let mut routers = Routers::new(&loaded.config);
+    let outlets = Outlets::start(&mut tasks, &cancel, &loaded.config);
+    let alarms = outlets.alarms();
+    let mut routers = Routers::new(&loaded.config, alarms.clone());
     let config = loaded.config.clone();
     let outcome = async {
         // The data plane of the run before goes on forwarding: whoever was master may speak at once.
         if Routers::can_resume(&config) {
             routers.apply(&config).await?;
         }
-        let mut desired =
-            Desired::start(config_path, loaded.config, options, targets, view, &routers).await?;
+        let mut desired = Desired::start(
+            config_path,
+            loaded.config,
+            options,
+            targets,
+            view,
+            &routers,
+            outlets,
+        )
+        .await?;
         if config.vrrp_instances.is_empty() {
             withdraw()
                 .await
                 .context("cannot remove what VRRP left behind")?;
         }
-        let mut checks = HealthChecks::start(&mut tasks, cancel.clone(), &config).await?;
+        let mut checks = HealthChecks::start(&mut tasks, cancel.clone(), &config, alarms).await?;
         // Announced only now: whoever follows the announcement is forwarded.
         routers.apply(&config).await?;
         routers.observe(checks.quorums(&config));
@@ -163,6 +175,9 @@ async fn serve(
                 }
             },
             Some(request) = requests.recv() => desired.answer(request, routers, checks).await,
+            asked = desired.outlets.asked() => {
+                asked.answer(desired.status(routers, checks).await);
+            }
             changed = desired.view.changed() => {
                 changed.context("the network watch ended")?;
                 checks.network_changed(&desired.view.borrow());

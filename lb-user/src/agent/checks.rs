@@ -8,7 +8,7 @@ use std::{
 use nix::sys::resource::{Resource, getrlimit};
 use tokio_util::sync::CancellationToken;
 
-use super::supervise::Tasks;
+use super::{outlets::Alarms, supervise::Tasks};
 use crate::{
     config::{
         Config,
@@ -16,7 +16,7 @@ use crate::{
     },
     dataplane::compose::Excluded,
     health::{
-        self, Changes, Network, Report, Services, Subject,
+        self, Changes, Load, Network, Report, Services, Subject,
         guard::Link,
         service::{Event, Member, Standing},
     },
@@ -33,6 +33,7 @@ pub(super) struct HealthChecks {
     /// Our own links and addresses, as last seen.
     seen: Option<(BTreeSet<String>, BTreeSet<std::net::IpAddr>)>,
     link: Link,
+    alarms: Alarms,
 }
 
 impl HealthChecks {
@@ -41,6 +42,7 @@ impl HealthChecks {
         tasks: &mut Tasks,
         cancel: CancellationToken,
         config: &Config,
+        alarms: Alarms,
     ) -> anyhow::Result<Self> {
         // Reads the host's certificates.
         let network = tokio::task::spawn_blocking(Network::new).await?;
@@ -58,6 +60,7 @@ impl HealthChecks {
             services: Services::default(),
             seen: None,
             link: Link::default(),
+            alarms,
         };
         this.reconfigure(config).await?;
         Ok(this)
@@ -120,18 +123,16 @@ impl HealthChecks {
             .collect()
     }
 
-    /// What is thought of one backend.
-    pub(super) fn member(&self, service: ServiceKey, backend: BackendKey) -> Option<&Member> {
-        let members = self.services.get(service)?.members();
-        members.iter().find(|member| member.key == backend)
+    /// What is thought of the backends of a service.
+    pub(super) fn members(&self, service: ServiceKey) -> BTreeMap<BackendKey, &Member> {
+        let members = self.services.get(service).map(|health| health.members());
+        let members = members.into_iter().flatten();
+        members.map(|member| (member.key, member)).collect()
     }
 
     /// Everything about the checks.
-    pub(super) async fn report(&self) -> BTreeMap<Subject, Report> {
-        self.checks
-            .report()
-            .await
-            .map_or_else(|_| BTreeMap::new(), |(reports, _)| reports)
+    pub(super) async fn report(&self) -> (BTreeMap<Subject, Report>, Load) {
+        self.checks.report().await.unwrap_or_default()
     }
 
     /// Which services have their quorum, for those that virtual routers track.
@@ -151,6 +152,7 @@ impl HealthChecks {
     /// Logs what happened.
     fn tell(&mut self) {
         while let Some((service, event)) = self.services.poll_event() {
+            self.alarms.service(service, &event);
             let service = format!("{}:{}/{}", service.address, service.port, service.protocol);
             match event {
                 Event::Health {

@@ -10,7 +10,10 @@ use std::{
 use anyhow::Context as _;
 use tokio::sync::watch;
 
-use super::{RunOptions, backend_addresses, hops, reconcile::Around, routers::Routers, trace};
+use super::{
+    RunOptions, backend_addresses, hops, outlets::Outlets, reconcile::Around, routers::Routers,
+    trace,
+};
 use crate::{
     config::Config,
     dataplane::{
@@ -22,6 +25,7 @@ use crate::{
         stats::{self, Stats},
     },
     net::NetView,
+    observe::snapshot::Reloads,
     types::IfIndex,
 };
 
@@ -39,6 +43,8 @@ pub(super) struct Desired {
     pub(super) datapath: Option<Datapath>,
     pub(super) started: SystemTime,
     pub(super) last_reload: LastReload,
+    pub(super) reloads: Reloads,
+    pub(super) outlets: Outlets,
     /// What kept the last reconciliation from its end, once logged.
     pub(super) trouble: Option<String>,
 }
@@ -85,6 +91,7 @@ impl Desired {
         targets: watch::Sender<BTreeSet<IpAddr>>,
         view: watch::Receiver<NetView>,
         routers: &Routers,
+        outlets: Outlets,
     ) -> anyhow::Result<Self> {
         let now = SystemTime::now();
         let mut desired = Self {
@@ -101,6 +108,8 @@ impl Desired {
                 at: now,
                 error: None,
             },
+            reloads: Reloads::default(),
+            outlets,
             trouble: None,
         };
         desired.want_targets();

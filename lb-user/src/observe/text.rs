@@ -7,7 +7,7 @@ use super::snapshot::{Backend, Datapath, Service, Snapshot, Traffic};
 mod vrrp;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// The screen, with a line feed at the end.
 #[must_use]

@@ -24,7 +24,7 @@ fn backend(name: &str, state: BackendState, slots: u32, reason: Option<&str>) ->
     }
 }
 
-fn snapshot() -> Snapshot {
+pub(in crate::observe) fn snapshot() -> Snapshot {
     Snapshot {
         schema_version: SCHEMA_VERSION,
         version: "0.1.0".to_owned(),
@@ -38,6 +38,7 @@ fn snapshot() -> Snapshot {
                 error: None,
                 at_unix: 0,
             },
+            reloads: Reloads::default(),
         },
         datapath: Some(Datapath {
             interfaces: vec![Interface {
@@ -118,6 +119,9 @@ fn snapshot() -> Snapshot {
         }],
         drops: [("fragment".to_owned(), 3), ("no_backend".to_owned(), 0)].into(),
         problem: None,
+        checks: CheckLoad::default(),
+        listener: None,
+        alerts: Vec::new(),
     }
 }
 
