@@ -126,6 +126,35 @@ pub(in crate::observe) fn snapshot() -> Snapshot {
 }
 
 #[test]
+fn a_listener_that_does_not_listen_and_alerts_that_do_not_arrive_are_problems() {
+    let mut document = snapshot();
+    document.listener = Some(Listener {
+        listen: "127.0.0.1:9191".parse().unwrap(),
+        problem: None,
+    });
+    document.alerts = vec![AlertWay {
+        by: "smtp".to_owned(),
+        sent: 1,
+        failed: 2,
+        left_out: 0,
+        waiting: 3,
+        problem: None,
+    }];
+    let fine = screen(&document);
+    assert!(fine.contains("\nmetrics     127.0.0.1:9191\n"), "{fine}");
+    assert!(!fine.contains("alerts"), "{fine}");
+    document.listener.as_mut().unwrap().problem = Some("address already in use".to_owned());
+    document.alerts[0].problem = Some("192.168.200.1 port 25: timed out".to_owned());
+    let bad = screen(&document);
+    for problem in [
+        "\nPROBLEM     no metrics on 127.0.0.1:9191: address already in use\n",
+        "\nPROBLEM     alerts by smtp do not arrive, 3 changes wait: 192.168.200.1 port 25: timed out\n",
+    ] {
+        assert!(bad.contains(problem), "{bad}");
+    }
+}
+
+#[test]
 fn a_screen_shows_what_runs_where_and_why() {
     let expected = "\
 ballast 0.1.0 on lb01, pid 42, up 1h 1m 40s
