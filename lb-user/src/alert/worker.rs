@@ -96,6 +96,10 @@ impl<D: Deliver> Worker<D> {
     }
 
     fn accept(&mut self, event: Event) {
+        // It was on its way when whoever was to be told was taken out of the configuration.
+        if self.ends.settings.borrow().target.is_none() {
+            return;
+        }
         let now = Instant::now().into_std();
         let missed = self.ends.overflow.swap(0, Ordering::Relaxed);
         self.outbox.missed(now, missed);

@@ -121,10 +121,9 @@ impl Page<'_> {
                 let kind = MetricType::Counter;
                 let mut metric = self.encoder.encode_descriptor(name, help, None, kind)?;
                 for (labels, value) in samples {
-                    let none: Option<&Exemplar<[(&str, &str); 0], f64>> = None;
                     metric
                         .encode_family(&labels)?
-                        .encode_counter(&value, none)?;
+                        .encode_counter(&value, NO_EXEMPLAR)?;
                 }
                 Ok(())
             }
@@ -134,6 +133,29 @@ impl Page<'_> {
                 self.numbers(&name, help, MetricType::Counter, samples)
             }
         }
+    }
+
+    /// What only grows, and of which there is one.
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let kind = MetricType::Counter;
+        match self.form {
+            Form::OpenMetrics => {
+                let mut metric = self.encoder.encode_descriptor(name, help, None, kind)?;
+                metric.encode_counter(&value, NO_EXEMPLAR)
+            }
+            Form::Plain => {
+                let name = format!("{name}_total");
+                let mut metric = self.encoder.encode_descriptor(&name, help, None, kind)?;
+                metric.encode_gauge(&value)
+            }
+        }
+    }
+
+    /// What goes up and down, and of which there is one.
+    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
+        let kind = MetricType::Gauge;
+        let mut metric = self.encoder.encode_descriptor(name, help, None, kind)?;
+        metric.encode_gauge(&value)
     }
 
     /// What goes up and down.
@@ -157,7 +179,7 @@ impl Page<'_> {
         let count = buckets.iter().map(|(_, count)| count).sum();
         let kind = MetricType::Histogram;
         let mut metric = self.encoder.encode_descriptor(name, help, None, kind)?;
-        metric.encode_histogram::<[(&str, &str); 0]>(sum, count, buckets, None)
+        metric.encode_histogram::<Labels<'_, 0>>(sum, count, buckets, None)
     }
 
     fn numbers<L: EncodeLabelSet, V: EncodeGaugeValue>(
@@ -178,8 +200,8 @@ impl Page<'_> {
 /// Names and values of a series.
 type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
 
-/// A metric of the node itself.
-const NONE: Labels<'static, 0> = [];
+/// An example of what was counted; there are none.
+const NO_EXEMPLAR: Option<&Exemplar<Labels<'static, 0>, f64>> = None;
 
 /// 1 or 0.
 fn yes(is: bool) -> u32 {

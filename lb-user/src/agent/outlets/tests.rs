@@ -86,7 +86,7 @@ fn a_service_that_is_gone_is_forgotten() {
         weight: 1,
     };
     known.what(web, &event);
-    known.learn(&self::config("datapath: { interfaces: [eth0] }\n"));
+    known.learn(&self::config(&FILE.replace("10.0.0.1,", "10.0.0.9,")));
     assert!(known.quorums.is_empty());
     known.learn(&config);
     assert_eq!(known.what(web, &event), None, "it is new again");

@@ -1,8 +1,8 @@
 //! The agent itself: build, configuration, data plane, checks as a whole, alerts.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use super::{NONE, Page, seconds, yes};
+use super::{Page, seconds, yes};
 use crate::observe::snapshot::{CheckLoad, Datapath, Snapshot};
 
 pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
@@ -15,10 +15,10 @@ pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
         "The build that runs, and the node's name; always 1.",
         [(build, 1u32)],
     )?;
-    page.gauges(
+    page.gauge(
         "ballast_uptime_seconds",
         "Time since the agent's start.",
-        [(NONE, snapshot.uptime_seconds)],
+        snapshot.uptime_seconds,
     )?;
     config(page, snapshot)?;
     datapath(page, snapshot)?;
@@ -36,15 +36,15 @@ pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
 
 fn config(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     let (last, reloads) = (&snapshot.config.last_reload, snapshot.config.reloads);
-    page.gauges(
+    page.gauge(
         "ballast_config_last_reload_successful",
         "Whether the configuration was taken over the last time it was read.",
-        [(NONE, yes(last.ok))],
+        yes(last.ok),
     )?;
-    page.gauges(
+    page.gauge(
         "ballast_config_last_reload_timestamp_seconds",
         "When the configuration was last read, in Unix time.",
-        [(NONE, last.at_unix)],
+        last.at_unix,
     )?;
     page.counters(
         "ballast_config_reloads",
@@ -57,34 +57,32 @@ fn config(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
 }
 
 fn datapath(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
-    page.gauges(
+    page.gauge(
         "ballast_datapath_behind",
         "Whether something keeps the data plane from following.",
-        [(NONE, yes(snapshot.problem.is_some()))],
+        yes(snapshot.problem.is_some()),
     )?;
     let Some(datapath) = &snapshot.datapath else {
         return Ok(());
     };
     interfaces(page, datapath)?;
     let memory = datapath.ring_memory;
-    page.gauges(
+    page.gauge(
         "ballast_datapath_ring_memory_bytes",
         "Memory that can hold rings and tables.",
-        [(NONE, memory.total)],
+        memory.total,
     )?;
-    page.gauges(
+    page.gauge(
         "ballast_datapath_ring_memory_used_bytes",
         "Memory that rings and tables take.",
-        [(NONE, memory.used)],
+        memory.used,
     )?;
     if let Some(change) = datapath.last_change {
-        page.gauges(
+        let took = Duration::from_micros(change.microseconds);
+        page.gauge(
             "ballast_datapath_last_change_duration_seconds",
             "How long the last change of the maps took.",
-            [(
-                NONE,
-                std::time::Duration::from_micros(change.microseconds).as_secs_f64(),
-            )],
+            took.as_secs_f64(),
         )?;
     }
     Ok(())
@@ -106,20 +104,20 @@ fn interfaces(page: &mut Page<'_>, datapath: &Datapath) -> fmt::Result {
 }
 
 fn checks(page: &mut Page<'_>, load: &CheckLoad) -> fmt::Result {
-    page.gauges(
+    page.gauge(
         "ballast_checks",
         "Different health checks; equal ones are one.",
-        [(NONE, load.checks)],
+        load.checks,
     )?;
-    page.gauges(
+    page.gauge(
         "ballast_checks_running",
         "Health checks with an attempt under way.",
-        [(NONE, load.running)],
+        load.running,
     )?;
-    page.counters(
+    page.counter(
         "ballast_check_attempts",
         "Attempts of health checks that have ended.",
-        [(NONE, load.ended)],
+        load.ended,
     )?;
     let buckets: Vec<(f64, u64)> = load
         .lateness

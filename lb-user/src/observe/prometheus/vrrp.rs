@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Labels, NONE, Page, seconds, yes};
+use super::{Labels, Page, seconds, yes};
 use crate::{
     observe::snapshot::{AdvertCounters, Snapshot, VirtualRouter},
     vrrp::{accept::Rejected, machine::Role, wire::AdvertError},
@@ -20,11 +20,13 @@ pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
             .iter()
             .map(|(reason, count)| ([("reason", reason.as_str())], *count)),
     )?;
-    page.gauges(
-        "ballast_vrrp_realtime",
-        "Whether advertisements are sent with real-time priority.",
-        [(NONE, yes(snapshot.vrrp_scheduling.is_none()))],
-    )?;
+    if !named.is_empty() {
+        page.gauge(
+            "ballast_vrrp_realtime",
+            "Whether advertisements are sent with real-time priority.",
+            yes(snapshot.vrrp_scheduling.is_none()),
+        )?;
+    }
     groups_and_trackers(page, snapshot)
 }
 
