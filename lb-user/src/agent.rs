@@ -26,6 +26,7 @@ mod flows;
 mod foreign;
 mod hops;
 mod operate;
+mod outlets;
 mod overrides;
 mod paths;
 mod permission;
@@ -46,6 +47,7 @@ pub use withdraw::{Withdrawn, withdraw};
 
 use checks::HealthChecks;
 use desired::Desired;
+use outlets::Outlets;
 use routers::{Event, Routers};
 use supervise::Tasks;
 
@@ -97,7 +99,9 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
             .map_err(Into::into)
     });
 
-    let mut routers = Routers::new(&loaded.config);
+    let outlets = Outlets::start(&mut tasks, &cancel, &loaded.config);
+    let alarms = outlets.alarms();
+    let mut routers = Routers::new(&loaded.config, alarms.clone());
     let config = loaded.config.clone();
     let outcome = async {
         // The data plane of the run before goes on forwarding: whoever was master may speak at once.
@@ -105,7 +109,7 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
             routers.apply(&config).await?;
         }
         // Before the data plane: whom the operator took out gets nothing from the first packet on.
-        let mut checks = HealthChecks::start(&mut tasks, cancel.clone(), &config).await?;
+        let mut checks = HealthChecks::start(&mut tasks, cancel.clone(), &config, alarms).await?;
         let ends = desired::Ends { targets, view };
         let mut desired = Desired::start(
             config_path,
@@ -113,6 +117,7 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
             options,
             ends,
             (&routers, checks.standings(&config)),
+            outlets,
         )
         .await?;
         if config.vrrp_instances.is_empty() {
@@ -179,6 +184,9 @@ async fn serve(
                 }
             },
             Some(request) = requests.recv() => desired.answer(request, routers, checks).await,
+            asked = desired.outlets.asked() => {
+                asked.answer(desired.status(routers, checks).await);
+            }
             changed = desired.view.changed() => {
                 changed.context("the network watch ended")?;
                 checks.network_changed(&desired.view.borrow());

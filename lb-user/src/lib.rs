@@ -18,6 +18,8 @@ pub mod track;
 
 pub mod notify;
 
+pub mod alert;
+
 pub mod vrrp;
 
 pub mod health;

@@ -9,6 +9,7 @@ mod forwarding;
 mod health;
 mod import;
 mod interop_keepalived;
+mod metrics;
 mod mtu;
 mod neighbour;
 mod operations;

@@ -11,6 +11,7 @@ pub mod client;
 pub mod gap;
 pub mod keepalived;
 pub mod lab;
+pub mod mail;
 pub mod netns;
 pub mod packet;
 pub mod pair;

@@ -10,6 +10,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    outlets::Alarms,
     overrides::{Kept, Overrides},
     quorums::QuorumCommands,
     supervise::Tasks,
@@ -21,7 +22,7 @@ use crate::{
     },
     dataplane::compose::{Admission, Change, Changes as Standings},
     health::{
-        self, Changes, Network, Report, Services, Subject,
+        self, Changes, Load, Network, Report, Services, Subject,
         guard::Link,
         service::{Event, Member, Override, ServiceHealth, Standing},
     },
@@ -41,6 +42,7 @@ pub(super) struct HealthChecks {
     /// Our own links and addresses, as last seen.
     seen: Option<(BTreeSet<String>, BTreeSet<std::net::IpAddr>)>,
     link: Link,
+    alarms: Alarms,
 }
 
 impl HealthChecks {
@@ -49,6 +51,7 @@ impl HealthChecks {
         tasks: &mut Tasks,
         cancel: CancellationToken,
         config: &Config,
+        alarms: Alarms,
     ) -> anyhow::Result<Self> {
         // Reads the host's certificates.
         let network = tokio::task::spawn_blocking(Network::new).await?;
@@ -69,6 +72,7 @@ impl HealthChecks {
             commands: QuorumCommands::default(),
             seen: None,
             link: Link::default(),
+            alarms,
         };
         this.reconfigure(config).await?;
         this.forget_gone();
@@ -198,8 +202,9 @@ impl HealthChecks {
                 quorum.weight, service.quorum.up
             )
         });
+        let members = self.members(service.key());
         let backends = service.backends.iter().filter_map(|backend| {
-            let member = self.member(service.key(), backend.key())?;
+            let member = members.get(&backend.key())?;
             let why = member.why_not()?;
             Some(format!("`{}` gets no new flows: {why}", backend.name))
         });
@@ -212,18 +217,16 @@ impl HealthChecks {
         notes
     }
 
-    /// What is thought of one backend.
-    pub(super) fn member(&self, service: ServiceKey, backend: BackendKey) -> Option<&Member> {
-        let members = self.services.get(service)?.members();
-        members.iter().find(|member| member.key == backend)
+    /// What is thought of the backends of a service.
+    pub(super) fn members(&self, service: ServiceKey) -> BTreeMap<BackendKey, &Member> {
+        let members = self.services.get(service).map(|health| health.members());
+        let members = members.into_iter().flatten();
+        members.map(|member| (member.key, member)).collect()
     }
 
     /// Everything about the checks.
-    pub(super) async fn report(&self) -> BTreeMap<Subject, Report> {
-        self.checks
-            .report()
-            .await
-            .map_or_else(|_| BTreeMap::new(), |(reports, _)| reports)
+    pub(super) async fn report(&self) -> (BTreeMap<Subject, Report>, Load) {
+        self.checks.report().await.unwrap_or_default()
     }
 
     /// Which services have their quorum, for those that virtual routers track.
@@ -243,6 +246,7 @@ impl HealthChecks {
     /// Logs what happened.
     fn tell(&mut self) {
         while let Some((key, event)) = self.services.poll_event() {
+            self.alarms.service(key, &event);
             let service = key.to_string();
             match event {
                 Event::Health {

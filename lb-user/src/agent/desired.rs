@@ -12,7 +12,8 @@ use lb_common::limits;
 use tokio::sync::watch;
 
 use super::{
-    RunOptions, backend_addresses, hops, paths::Paths, reconcile::Around, routers::Routers, trace,
+    RunOptions, backend_addresses, hops, outlets::Outlets, paths::Paths, reconcile::Around,
+    routers::Routers, trace,
 };
 use crate::{
     config::Config,
@@ -26,6 +27,7 @@ use crate::{
         sweep::Usage,
     },
     net::{NetView, too_big::TooBig},
+    observe::snapshot::Reloads,
     types::IfIndex,
 };
 
@@ -45,6 +47,8 @@ pub(super) struct Desired {
     pub(super) datapath: Option<Datapath>,
     pub(super) started: SystemTime,
     pub(super) last_reload: LastReload,
+    pub(super) reloads: Reloads,
+    pub(super) outlets: Outlets,
     /// What kept the last reconciliation from its end, once logged.
     pub(super) trouble: Option<String>,
 }
@@ -103,6 +107,7 @@ impl Desired {
         options: RunOptions,
         Ends { targets, view }: Ends,
         (routers, changes): (&Routers, Changes),
+        outlets: Outlets,
     ) -> anyhow::Result<Self> {
         let now = SystemTime::now();
         let mut desired = Self {
@@ -120,6 +125,8 @@ impl Desired {
                 at: now,
                 error: None,
             },
+            reloads: Reloads::default(),
+            outlets,
             trouble: None,
         };
         desired.want_targets();

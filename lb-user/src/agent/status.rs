@@ -6,12 +6,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use lb_common::{backend::ForwardMode, limits::LAYOUT};
+use lb_common::{backend::ForwardMode, limits::LAYOUT, verdict::DropReason};
 
 use super::{
     checks::HealthChecks,
     desired::{Datapath, Desired, Rates},
-    operate,
+    operate, outlets,
     overrides::Kept,
     roles,
     routers::Routers,
@@ -30,7 +30,7 @@ use crate::{
         stats::{self, Stats, Traffic},
     },
     health::{
-        Report, Subject,
+        Load, Report, Subject,
         service::{Member, ServiceHealth, Standing},
     },
     net::{self, NetView, NextHop, XdpPlace},
@@ -48,15 +48,7 @@ impl Desired {
         checks: &mut HealthChecks,
     ) {
         let reply = match pending.request {
-            Request::Status => {
-                let seen = Around {
-                    vrrp: routers.view().await,
-                    tracked: routers.tracked(),
-                    reports: checks.report().await,
-                    checks,
-                };
-                Reply::Status(Box::new(self.snapshot(&seen)))
-            }
+            Request::Status => Reply::Status(Box::new(self.status(routers, checks).await)),
             Request::Reload => match self.reload(routers, checks).await {
                 Ok(change) => Reply::Reloaded(Reloaded {
                     added: change.services.added.len(),
@@ -83,6 +75,18 @@ impl Desired {
         drop(pending.reply.send(reply));
     }
 
+    /// Everything there is to see.
+    pub(super) async fn status(&self, routers: &Routers, checks: &HealthChecks) -> Snapshot {
+        let (reports, load) = checks.report().await;
+        self.snapshot(&Around {
+            vrrp: routers.view().await,
+            tracked: routers.tracked(),
+            reports,
+            load,
+            checks,
+        })
+    }
+
     fn snapshot(&self, seen: &Around<'_>) -> Snapshot {
         let vrrp = &seen.vrrp;
         let view = self.view.borrow();
@@ -93,7 +97,7 @@ impl Desired {
         Snapshot {
             schema_version: snapshot::SCHEMA_VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            router_id: self.config.router_id.clone().unwrap_or_else(host_name),
+            router_id: outlets::node(&self.config),
             pid: std::process::id(),
             uptime_seconds: since.as_secs(),
             config: snapshot::ConfigState {
@@ -103,6 +107,7 @@ impl Desired {
                     error: reload.error.clone(),
                     at_unix: unix(reload.at),
                 },
+                reloads: self.reloads,
             },
             datapath: self
                 .datapath
@@ -119,16 +124,11 @@ impl Desired {
                 .iter()
                 .map(|s| service(s, figures, &view, seen))
                 .collect(),
-            drops: figures
-                .map(|f| {
-                    f.now
-                        .drops
-                        .iter()
-                        .map(|(r, count)| (r.name().to_owned(), *count))
-                        .collect()
-                })
-                .unwrap_or_default(),
+            drops: drops(figures),
             problem: self.trouble.clone(),
+            checks: check_load(&seen.load),
+            listener: self.outlets.listener(),
+            alerts: self.outlets.alerts(),
         }
     }
 }
@@ -223,6 +223,32 @@ impl<'a> Figures<'a> {
     }
 }
 
+/// Every reason; nothing is dropped where there is no data plane.
+fn drops(figures: Option<&Figures<'_>>) -> BTreeMap<String, u64> {
+    let count = |reason| figures.and_then(|figures| figures.now.drops.get(reason).copied());
+    let all = DropReason::ALL.iter();
+    all.map(|reason| (reason.name().to_owned(), count(reason).unwrap_or(0)))
+        .collect()
+}
+
+/// How the checks keep up.
+fn check_load(load: &Load) -> snapshot::CheckLoad {
+    let lateness = load.lateness.buckets().map(|(under, attempts)| {
+        let bounded = (under < Duration::MAX).then_some(under);
+        snapshot::Late {
+            under_ms: bounded.map(millis),
+            attempts,
+        }
+    });
+    snapshot::CheckLoad {
+        checks: load.checks,
+        running: load.running,
+        ended: load.ended,
+        late_ms: millis(load.lateness.sum()),
+        lateness: lateness.collect(),
+    }
+}
+
 /// What the checks say of a backend.
 fn checked(report: &Report) -> snapshot::Health {
     snapshot::Health {
@@ -232,12 +258,14 @@ fn checked(report: &Report) -> snapshot::Health {
             .last
             .as_ref()
             .map(|last| format!("{}: {}", last.outcome.word(), last.outcome.text())),
-        last_took_ms: report
-            .last
-            .as_ref()
-            .map(|last| u64::try_from(last.took.as_millis()).unwrap_or(u64::MAX)),
+        last_took_ms: report.last.as_ref().map(|last| millis(last.took)),
         good_in_a_row: report.streak.good,
         bad_in_a_row: report.streak.bad,
+        attempts: snapshot::Attempts {
+            good: report.attempts.good,
+            bad: report.attempts.bad,
+            inconclusive: report.attempts.inconclusive,
+        },
     }
 }
 
@@ -268,15 +296,15 @@ struct Around<'a> {
     vrrp: View,
     tracked: Vec<Seen>,
     reports: BTreeMap<Subject, Report>,
+    load: Load,
     checks: &'a HealthChecks,
 }
 
 /// To a tenth; 0 before the first second is over.
 fn per_second(count: u64, time: Duration) -> f64 {
-    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let tenths = count
         .saturating_mul(10_000)
-        .checked_div(millis)
+        .checked_div(millis(time))
         .unwrap_or(0);
     // Exact: no link carries 2^32 packets in a tenth of a second.
     f64::from(u32::try_from(tenths).unwrap_or(u32::MAX)) / 10.0
@@ -299,6 +327,7 @@ fn service(
             }
         }
     }
+    let members = seen.checks.members(service.key());
     let backends = service.backends.iter().map(|backend| {
         let found = known.and_then(|(figures, id, _)| {
             let key = (id, backend.address, backend.port.get());
@@ -311,7 +340,7 @@ fn service(
             service: service.key(),
             backend: backend.key(),
         };
-        let member = seen.checks.member(subject.service, subject.backend);
+        let member = members.get(&subject.backend).copied();
         let (state, reason) = state(backend, found.map(|(_, _, image)| image), view, member);
         snapshot::Backend {
             name: backend.name.to_string(),
@@ -419,9 +448,8 @@ fn interface_name(view: &NetView, index: IfIndex) -> String {
         .map_or_else(|| format!("#{index}"), |link| link.name.to_string())
 }
 
-fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn unix(time: SystemTime) -> u64 {

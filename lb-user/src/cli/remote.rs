@@ -30,7 +30,7 @@ pub(super) fn command(args: &Args) -> anyhow::Result<()> {
         // A reload is refused for what is in the file: lines that name their place.
         Reply::Refused { errors } if request == Request::Reload => Err(Refused(errors).into()),
         Reply::Refused { errors } => Err(anyhow::anyhow!(errors.join("; "))),
-        Reply::Status(snapshot) if args.json => print_json(&snapshot),
+        Reply::Status(snapshot) if args.json => print(&snapshot.json()?),
         Reply::Status(snapshot) => print(&text::screen(&snapshot)),
         Reply::Reloaded(reloaded) if args.json => print_json(&reloaded),
         Reply::Reloaded(Reloaded {

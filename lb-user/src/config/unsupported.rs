@@ -33,22 +33,10 @@ const TABLE: &[Line] = &[
         Rule::Section(|c| c.datapath.manage_sysctls),
     ),
     (
-        "alerts",
-        Severity::Error,
-        "alerts are not sent yet",
-        Rule::Section(|c| c.alerts != Default::default()),
-    ),
-    (
         "ipvs",
         Severity::Error,
         "IPVS cannot be used yet",
         Rule::Section(|c| c.ipvs_sync.is_some()),
-    ),
-    (
-        "observability",
-        Severity::Error,
-        "there is no listener for metrics yet",
-        Rule::Section(|c| c.observability.is_some()),
     ),
     (
         "forwarding",

@@ -7,7 +7,7 @@ use super::snapshot::{Backend, Datapath, Service, Snapshot, Traffic};
 mod vrrp;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// The screen, with a line feed at the end.
 #[must_use]
@@ -57,6 +57,29 @@ fn head(out: &mut String, snapshot: &Snapshot) {
     match &snapshot.datapath {
         Some(datapath) => head_of_datapath(out, datapath),
         None => line(out, "datapath    none: there are no services"),
+    }
+    if let Some(listener) = &snapshot.listener {
+        match &listener.problem {
+            None => line(out, &format!("metrics     {}", listener.listen)),
+            Some(problem) => {
+                let listen = listener.listen;
+                line(
+                    out,
+                    &format!("PROBLEM     no metrics on {listen}: {problem}"),
+                );
+            }
+        }
+    }
+    for way in &snapshot.alerts {
+        if let Some(problem) = &way.problem {
+            let (by, waiting) = (&way.by, way.waiting);
+            line(
+                out,
+                &format!(
+                    "PROBLEM     alerts by {by} do not arrive, {waiting} changes wait: {problem}"
+                ),
+            );
+        }
     }
     if let Some(problem) = &snapshot.problem {
         line(out, &format!("PROBLEM     {problem}"));

@@ -189,6 +189,13 @@ const TOOLS: &[Tool] = &[
     tool(Part::Lab, Probe::Binary("bpftool"), "bpftool"),
     tool(Part::Lab, Probe::Binary("ps"), "procps"),
     tool(Part::Lab, Probe::Binary("sysctl"), "procps"),
+    // lab: what the metrics must please; its service is not wanted here
+    Tool {
+        part: Part::Lab,
+        probe: Probe::Binary("promtool"),
+        package: "prometheus",
+        daemon: Some("prometheus"),
+    },
     // lab: clients, servers, peers
     tool(Part::Lab, Probe::Binary("curl"), "curl"),
     daemon("nginx"),

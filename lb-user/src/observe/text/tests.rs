@@ -26,7 +26,7 @@ fn backend(name: &str, state: BackendState, slots: u32, reason: Option<&str>) ->
     }
 }
 
-fn snapshot() -> Snapshot {
+pub(in crate::observe) fn snapshot() -> Snapshot {
     Snapshot {
         schema_version: SCHEMA_VERSION,
         version: "0.1.0".to_owned(),
@@ -40,6 +40,7 @@ fn snapshot() -> Snapshot {
                 error: None,
                 at_unix: 0,
             },
+            reloads: Reloads::default(),
         },
         datapath: Some(Datapath {
             interfaces: vec![Interface {
@@ -122,6 +123,38 @@ fn snapshot() -> Snapshot {
         }],
         drops: [("fragment".to_owned(), 3), ("no_backend".to_owned(), 0)].into(),
         problem: None,
+        checks: CheckLoad::default(),
+        listener: None,
+        alerts: Vec::new(),
+    }
+}
+
+#[test]
+fn a_listener_that_does_not_listen_and_alerts_that_do_not_arrive_are_problems() {
+    let mut document = snapshot();
+    document.listener = Some(Listener {
+        listen: "127.0.0.1:9191".parse().unwrap(),
+        problem: None,
+    });
+    document.alerts = vec![AlertWay {
+        by: "smtp".to_owned(),
+        sent: 1,
+        failed: 2,
+        left_out: 0,
+        waiting: 3,
+        problem: None,
+    }];
+    let fine = screen(&document);
+    assert!(fine.contains("\nmetrics     127.0.0.1:9191\n"), "{fine}");
+    assert!(!fine.contains("alerts"), "{fine}");
+    document.listener.as_mut().unwrap().problem = Some("address already in use".to_owned());
+    document.alerts[0].problem = Some("192.168.200.1 port 25: timed out".to_owned());
+    let bad = screen(&document);
+    for problem in [
+        "\nPROBLEM     no metrics on 127.0.0.1:9191: address already in use\n",
+        "\nPROBLEM     alerts by smtp do not arrive, 3 changes wait: 192.168.200.1 port 25: timed out\n",
+    ] {
+        assert!(bad.contains(problem), "{bad}");
     }
 }
 
