@@ -61,9 +61,11 @@ fn services(page: &mut Page<'_>, named: &[Named<'_>]) -> fmt::Result {
         "Packets of a service that were forwarded, since its maps were made.",
         |traffic| traffic.packets,
     )?;
-    traffic("ballast_service_bytes", "Their IP lengths.", |traffic| {
-        traffic.bytes
-    })?;
+    traffic(
+        "ballast_service_bytes",
+        "IP lengths of the packets of a service that were forwarded.",
+        |traffic| traffic.bytes,
+    )?;
     traffic(
         "ballast_service_new_flows",
         "TCP connections opened to a service.",
@@ -140,9 +142,11 @@ where
         "Packets forwarded to a backend, since the maps were made.",
         |traffic| traffic.packets,
     )?;
-    traffic("ballast_backend_bytes", "Their IP lengths.", |traffic| {
-        traffic.bytes
-    })?;
+    traffic(
+        "ballast_backend_bytes",
+        "IP lengths of the packets forwarded to a backend.",
+        |traffic| traffic.bytes,
+    )?;
     traffic(
         "ballast_backend_new_flows",
         "TCP connections opened to a backend.",

@@ -139,7 +139,7 @@ fn adverts(page: &mut Page<'_>, named: &[Named<'_>]) -> fmt::Result {
     )?;
     counters(
         "ballast_vrrp_priority_zero_received",
-        "Those of them that gave up the role.",
+        "Advertisements listened to that gave up the role.",
         |counters| counters.released,
     )?;
     counters(
