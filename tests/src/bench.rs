@@ -390,7 +390,8 @@ const ESTABLISHED: u32 = 1 << 16;
 const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench-xdp"));
 const CAPACITY: Capacity = Capacity {
     arena: 16 << 20,
-    table: 128 << 20,
+    // What the default `connection_table_size` of a million flows gets.
+    table: 64 << 20,
     services: 64,
     backends: 1024,
 };
