@@ -48,7 +48,8 @@ fn promtool_has_nothing_to_say_about_a_scrape() {
             let text = told.mails.text();
             ensure!(text.contains("virtual router front is MASTER"), "{text}");
             Ok(())
-        })
+        })?;
+        Ok(())
     });
 }
 
