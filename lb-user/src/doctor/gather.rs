@@ -73,3 +73,9 @@ fn group<T>(
 
 /// How long answers on the link are waited for.
 const WINDOW: Duration = Duration::from_millis(1200);
+
+/// What only reads text, for tests.
+#[cfg(test)]
+pub(super) mod testing {
+    pub(in crate::doctor) use super::host::{default_routes_v4, default_routes_v6, version};
+}
