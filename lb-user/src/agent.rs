@@ -42,7 +42,9 @@ mod trace;
 mod trackers;
 mod withdraw;
 
+pub(crate) use foreign::program_name;
 pub use permission::NotPermitted;
+pub(crate) use permission::missing_capabilities;
 pub use withdraw::{Withdrawn, withdraw};
 
 use checks::HealthChecks;

@@ -6,6 +6,7 @@ use clap::Parser as _;
 
 mod args;
 mod check;
+mod doctor;
 mod exit;
 mod import;
 mod remote;
@@ -25,6 +26,7 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(&args, options),
         Command::Check(options) => check::check(&args, options),
         Command::Import(options) => import::import(&args, options),
+        Command::Doctor => doctor::doctor(&args),
         Command::Withdraw => withdraw::withdraw(&args),
         Command::Reload | Command::Status | Command::Explain(_) | Command::Backend(_) => {
             remote::command(&args)

@@ -32,6 +32,8 @@ pub mod control;
 
 pub mod agent;
 
+pub mod doctor;
+
 pub mod logging;
 
 pub mod cli;

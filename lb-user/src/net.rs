@@ -13,6 +13,7 @@ pub mod announce;
 pub(crate) mod async_socket;
 pub mod error;
 pub mod fold;
+pub mod knock;
 pub mod link;
 pub mod monitor;
 pub mod neighbour;
@@ -40,6 +41,7 @@ pub use self::{
     error::{OpenError, RequestError},
     link::Link,
     nexthop::{NextHop, Unresolved},
+    probe::{Question, ask},
     watch::{NetView, Watch},
     xdp::{XdpAttachment, XdpPlace, xdp_attachment},
 };

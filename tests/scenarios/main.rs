@@ -3,6 +3,7 @@
 
 mod badinput;
 mod counters;
+mod doctor;
 mod explain;
 mod failover;
 mod forwarding;

@@ -19,13 +19,17 @@ pub struct NotPermitted {
 ///
 /// [`NotPermitted`] with those that are missing.
 pub(super) fn check() -> Result<(), NotPermitted> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    match missing(&status) {
+    match missing_capabilities() {
         names if names.is_empty() => Ok(()),
         names => Err(NotPermitted {
             missing: names.join(", "),
         }),
     }
+}
+
+/// The effective capabilities that an agent needs and this process lacks.
+pub(crate) fn missing_capabilities() -> Vec<&'static str> {
+    missing(&fs::read_to_string("/proc/self/status").unwrap_or_default())
 }
 
 /// The capabilities that a `/proc/PID/status` lacks.

@@ -49,6 +49,8 @@ pub(super) enum Command {
     /// Change a backend at run time
     #[command(subcommand)]
     Backend(Backend),
+    /// Look at the host and the configuration for known traps, and say what to do about each
+    Doctor,
     /// Remove the virtual addresses and routes of an agent that cannot come back
     Withdraw,
 }
@@ -144,7 +146,9 @@ impl Command {
     /// What to ask the running agent; `None` for commands that ask nobody.
     pub(super) fn request(&self) -> Option<Request> {
         Some(match self {
-            Self::Run(_) | Self::Check(_) | Self::Import(_) | Self::Withdraw => return None,
+            Self::Run(_) | Self::Check(_) | Self::Import(_) | Self::Doctor | Self::Withdraw => {
+                return None;
+            }
             Self::Reload => Request::Reload,
             Self::Status => Request::Status,
             Self::Explain(Explain { proto, src, dst }) => Request::Explain {

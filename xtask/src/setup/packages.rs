@@ -186,6 +186,7 @@ const TOOLS: &[Tool] = &[
     tool(Part::Lab, Probe::Binary("ping"), "iputils-ping"),
     tool(Part::Lab, Probe::Binary("ethtool"), "ethtool"),
     tool(Part::Lab, Probe::Binary("tcpdump"), "tcpdump"),
+    tool(Part::Lab, Probe::Binary("nft"), "nftables"),
     tool(Part::Lab, Probe::Binary("bpftool"), "bpftool"),
     tool(Part::Lab, Probe::Binary("ps"), "procps"),
     tool(Part::Lab, Probe::Binary("sysctl"), "procps"),
