@@ -13,6 +13,7 @@
 //! * [`hash`]: the flow hash.
 //! * [`verdict`], [`counters`]: what came out, and where it is counted.
 //! * [`decide`]: the decision for one packet; [`forward`]: carrying it out.
+//! * [`decap`]: the other end of the tunnel, at a real server.
 //! * [`describe`]: the maps for people.
 #![cfg_attr(not(test), no_std)]
 #![expect(
@@ -44,6 +45,8 @@ pub mod verdict;
 pub mod decide;
 pub mod encap;
 pub mod forward;
+
+pub mod decap;
 
 pub mod describe;
 pub mod pod;
