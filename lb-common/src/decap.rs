@@ -110,7 +110,7 @@ pub struct DecapCounters {
     pub reserved: u64,
 }
 
-map_pod!(DecapCounters = 64);
+map_pod!(DecapCounters = 64, Addr = 16);
 
 impl DecapCounters {
     /// Counts a refused packet.

@@ -14,6 +14,7 @@ pub(crate) mod async_socket;
 pub mod error;
 pub mod fold;
 pub mod link;
+pub mod loopback;
 pub mod monitor;
 pub mod neighbour;
 mod news;
@@ -21,6 +22,7 @@ pub mod nexthop;
 mod packet_socket;
 mod probe;
 pub mod route;
+pub mod tunnel;
 pub mod watch;
 mod xdp;
 

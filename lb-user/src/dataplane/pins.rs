@@ -4,6 +4,7 @@
 //! BPFFS_DIR/services backends service_stats backend_stats drop_stats     for people
 //! BPFFS_DIR/v<layout>/arena devices link_<ifindex>                       internal
 //! BPFFS_DIR/v<layout>_new/…                                             while a set is being made
+//! BPFFS_DIR/realserver/…                                                not the agent's: `crate::realserver`
 //! ```
 
 use std::{
@@ -25,6 +26,8 @@ pub const MAPS: [(&str, &str); 7] = [
     ("DROP_STATS", "drop_stats"),
 ];
 const INTERNAL: usize = 2;
+/// The directory beside ours that is not the agent's.
+pub(crate) const REALSERVER: &str = "realserver";
 
 /// Why nothing can be pinned.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +120,7 @@ impl Pins {
     #[must_use]
     pub fn links(&self) -> Vec<(u32, PathBuf)> {
         let mut found = Vec::new();
-        for dir in entries(&self.root) {
+        for dir in self.entries() {
             for path in entries(&dir) {
                 let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
                 if let Some(index) = name.strip_prefix("link_").and_then(|n| n.parse().ok()) {
@@ -160,12 +163,12 @@ impl Pins {
 
     /// Removes everything that is pinned, and the directories.
     pub fn remove_all(&self) {
-        for dir in entries(&self.root) {
+        for dir in self.entries() {
             for path in entries(&dir) {
                 ignore_missing(fs::remove_file(&path), &path);
             }
         }
-        for path in entries(&self.root) {
+        for path in self.entries() {
             let removed = if path.is_dir() {
                 fs::remove_dir(&path)
             } else {
@@ -173,7 +176,9 @@ impl Pins {
             };
             ignore_missing(removed, &path);
         }
-        ignore_missing(fs::remove_dir(&self.root), &self.root);
+        if entries(&self.root).is_empty() {
+            ignore_missing(fs::remove_dir(&self.root), &self.root);
+        }
     }
 
     /// After a failed start: removes the new set of maps, and the directories if nothing else is
@@ -187,12 +192,19 @@ impl Pins {
         }
     }
 
+    /// What is ours in the root.
+    fn entries(&self) -> impl Iterator<Item = PathBuf> {
+        entries(&self.root)
+            .into_iter()
+            .filter(|path| !path.ends_with(REALSERVER))
+    }
+
     fn discard_staged(&self) {
         remove_dir(&self.staging());
     }
 
     fn discard_other_layouts(&self) {
-        for dir in entries(&self.root) {
+        for dir in self.entries() {
             if dir.is_dir() && dir != self.internal() {
                 remove_dir(&dir);
             }
