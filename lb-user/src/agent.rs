@@ -37,6 +37,7 @@ mod trackers;
 mod withdraw;
 
 pub use permission::NotPermitted;
+pub(crate) use permission::may_change_the_network;
 pub use withdraw::{Withdrawn, withdraw};
 
 use checks::HealthChecks;

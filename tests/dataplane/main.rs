@@ -23,4 +23,5 @@ mod others;
 mod tables;
 
 mod bpftool;
+mod decap;
 mod differential;

@@ -10,6 +10,7 @@ mod health;
 mod import;
 mod interop_keepalived;
 mod neighbour;
+mod realserver;
 mod reload;
 mod restart;
 mod scale;

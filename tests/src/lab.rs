@@ -1,7 +1,6 @@
 //! A lab: the scratch directory and the hosts of one test or demo, and what is shown when it fails.
 
 pub mod cli;
-mod decap;
 mod demo;
 mod failover;
 

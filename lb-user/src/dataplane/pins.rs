@@ -63,14 +63,7 @@ impl Pins {
     ///
     /// [`PinsError`]
     pub fn open(root: &Path) -> Result<Self, PinsError> {
-        let mut existing = root;
-        while !existing.exists() {
-            existing = existing.parent().unwrap_or(Path::new("/"));
-        }
-        match statfs(existing) {
-            Ok(stat) if stat.filesystem_type() == nix::sys::statfs::BPF_FS_MAGIC => {}
-            _ => return Err(PinsError::NotBpffs(root.to_path_buf())),
-        }
+        on_bpffs(root)?;
         let pins = Self {
             root: root.to_path_buf(),
         };
@@ -212,6 +205,22 @@ impl Pins {
     }
 }
 
+/// Expects that `root` (or where it will be) is on a bpffs.
+///
+/// # Errors
+///
+/// [`PinsError::NotBpffs`]
+pub(crate) fn on_bpffs(root: &Path) -> Result<(), PinsError> {
+    let mut existing = root;
+    while !existing.exists() {
+        existing = existing.parent().unwrap_or(Path::new("/"));
+    }
+    match statfs(existing) {
+        Ok(stat) if stat.filesystem_type() == nix::sys::statfs::BPF_FS_MAGIC => Ok(()),
+        _ => Err(PinsError::NotBpffs(root.to_path_buf())),
+    }
+}
+
 fn entries(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else {
         return Vec::new();
@@ -228,7 +237,12 @@ fn remove_dir(dir: &Path) {
     ignore_missing(fs::remove_dir(dir), dir);
 }
 
-fn make_dir(path: &Path) -> Result<(), PinsError> {
+/// Makes a directory, its parents included.
+///
+/// # Errors
+///
+/// [`PinsError::File`]
+pub(crate) fn make_dir(path: &Path) -> Result<(), PinsError> {
     fs::create_dir_all(path).map_err(|source| PinsError::File {
         what: "create",
         path: path.to_path_buf(),

@@ -115,12 +115,7 @@ impl Net {
     ///
     /// # Errors
     /// [`TunnelError::Refused`].
-    pub async fn set_up(
-        &self,
-        index: IfIndex,
-        name: &IfName,
-        up: bool,
-    ) -> Result<(), TunnelError> {
+    pub async fn set_up(&self, index: IfIndex, name: &IfName, up: bool) -> Result<(), TunnelError> {
         let mut message = LinkMessage::default();
         message.header.index = index.get();
         message.header.change_mask = LinkFlags::Up;
