@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use aya::TestRunOptions;
+use aya::{TestRun as _, TestRunOptions};
 use lb_common::decap::DecapCounters;
 use lb_tests::{
     lab,

@@ -14,6 +14,7 @@ mod realserver;
 mod reload;
 mod restart;
 mod scale;
+mod setups;
 mod support;
 mod vrrp_calm;
 mod vrrp_forged;

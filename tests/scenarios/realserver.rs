@@ -14,8 +14,7 @@ use lb_tests::{
     netns::Host,
     realserver::tunnel_counter,
     require::Need,
-    site::Site,
-    topology::{Nic, Node, OneLb, VIP, attach_xdp_pass, one_lb},
+    topology::{Node, OneLb, VIP, attach_xdp_pass, one_lb},
 };
 
 use crate::support::{all_answer, in_lab, on_site};
@@ -49,7 +48,7 @@ fn both_kinds_serve_by_it_alone_and_down_ends_it() {
 
 #[test]
 fn down_leaves_the_host_as_it_was_however_often_either_is_done() {
-    on_host(|_, web| {
+    on_host(|web| {
         for tunnel in [&[][..], &TUNNEL] {
             let flags = [&["--vip", VIPS[0], VIPS[1]][..], tunnel].concat();
             let before = state(web)?;
@@ -73,7 +72,7 @@ fn down_leaves_the_host_as_it_was_however_often_either_is_done() {
 
 #[test]
 fn what_was_right_before_is_not_undone() {
-    on_host(|_, web| {
+    on_host(|web| {
         web.sh("ip address add 10.0.0.125/32 dev lo")?;
         web.sysctl("net.ipv4.conf.all.arp_ignore", 2)?;
         web.sysctl("net.ipv4.conf.eth0.rp_filter", 1)?;
@@ -102,7 +101,7 @@ fn what_was_right_before_is_not_undone() {
 
 #[test]
 fn addresses_share_what_they_need_until_the_last_is_down() {
-    on_host(|_, web| {
+    on_host(|web| {
         let before = state(web)?;
         for vip in VIPS {
             succeeds(web, "up", &[&["--vip", vip][..], &TUNNEL].concat())?;
@@ -121,7 +120,7 @@ fn addresses_share_what_they_need_until_the_last_is_down() {
 
 #[test]
 fn an_up_that_failed_half_way_is_undone_and_can_be_tried_again() {
-    on_host(|_, web| {
+    on_host(|web| {
         let before = state(web)?;
         let flags = [&["--vip", VIPS[0], VIPS[1]][..], &TUNNEL].concat();
         web.sysctl("net.ipv6.conf.lo.disable_ipv6", 1)?;
@@ -138,7 +137,7 @@ fn an_up_that_failed_half_way_is_undone_and_can_be_tried_again() {
         succeeds(web, "up", &flags)?;
         succeeds(web, "check", &flags)?;
         // Also without the record: what is marked as ours goes.
-        web.sh("rm /run/ballast/realserver.json")?;
+        web.sh("rm /run/ballast/realserver/record.json")?;
         succeeds(web, "down", &[])?;
         ensure!(!web.sh("ip address show dev lo")?.contains(VIPS[0]));
         ensure!(!web.has_path("/sys/fs/bpf/ballast"));
@@ -148,7 +147,7 @@ fn an_up_that_failed_half_way_is_undone_and_can_be_tried_again() {
 
 #[test]
 fn check_says_what_is_missing_and_what_to_do() {
-    on_host(|_, web| {
+    on_host(|web| {
         let before = state(web)?;
         let output = run(web, "check", &["--vip", VIPS[0], "--tunnel", "--json"])?;
         ensure!(output.status.code() == Some(1));
@@ -203,17 +202,16 @@ fn check_says_what_is_missing_and_what_to_do() {
 
 #[test]
 fn a_new_address_or_interface_is_found_missing_until_the_next_up() {
-    on_host(|net, web| {
+    on_host(|web| {
         let flags = [&["--vip", VIPS[0]][..], &TUNNEL].concat();
         succeeds(web, "up", &flags)?;
         web.sh("ip address add 10.0.0.201/24 dev eth0")?;
         refused(web, "check", &[], "tunnels may end at 10.0.0.201")?;
         succeeds(web, "up", &flags)?;
         succeeds(web, "check", &[])?;
-        net.network.connect(
-            web,
-            &Nic::new("eth1").address("10.7.0.1/24".parse::<ipnet::IpNet>()?),
-        )?;
+        web.sh("ip link add eth1 type veth peer name other")?;
+        web.sh("ip link set eth1 up")?;
+        web.sh("ip address add 10.7.0.1/24 dev eth1")?;
         refused(web, "check", &[], "the decapsulation program is on eth1")?;
         succeeds(web, "up", &["--vip", VIPS[0], "--tunnel"])?;
         succeeds(web, "check", &[])?;
@@ -223,7 +221,7 @@ fn a_new_address_or_interface_is_found_missing_until_the_next_up() {
 
 #[test]
 fn nothing_is_changed_where_it_is_refused() {
-    on_host(|_, web| {
+    on_host(|web| {
         let before = state(web)?;
         let vip = ["--vip", VIPS[0]];
         let with = |flags: &[&'static str]| [&vip[..], flags].concat();
@@ -280,22 +278,21 @@ fn a_balancer_of_the_address_is_no_real_server_of_it() {
 fn connections_of_a_tunnel_outlive_a_second_up() {
     on_site(&[Tunnel], |site| {
         let web = &site.net.webs[0].host;
-        site.net.client.host.run(|| {
-            let mut slow = Connection::open(&site.get().path("/slow"))?;
-            slow.request()?;
-            succeeds(web, "up", &["--vip", VIPS[0], VIPS[1], "--tunnel"])?;
-            slow.finish().map(drop)
-        })
+        let client = &site.net.client.host;
+        let mut slow = client.run(|| Connection::open(&site.get().path("/slow")))?;
+        slow.request()?;
+        succeeds(web, "up", &["--vip", VIPS[0], VIPS[1], "--tunnel"])?;
+        slow.finish().map(drop)
     });
 }
 
-fn on_host(body: impl FnOnce(&OneLb, &Host) -> Result<()>) {
+fn on_host(body: impl FnOnce(&Host) -> Result<()>) {
     lab::test(
         &[Need::Program("bpftool"), Need::Program("sysctl")],
         |lab: &Lab| {
             let net = one_lb(lab, 1)?;
-            let web = net.webs[0].host.clone();
-            body(&net, &web)
+
+            body(&net.webs[0].host)
         },
     );
 }

@@ -3,7 +3,7 @@
 //! All of it is pinned, so it outlives the command:
 //!
 //! ```text
-//! BPFFS_DIR/realserver/v<layout>/hosts vips sources stats link_<ifindex>
+//! BPFFS_DIR/realserver/v<layout>/hosts vips sources stats program link_<ifindex>
 //! ```
 
 use std::{
@@ -17,7 +17,7 @@ use aya::{
     Ebpf, EbpfLoader, Pod,
     maps::{HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, lpm_trie::Key},
     programs::{
-        ProgramError, Xdp, XdpMode,
+        ProgramError, ProgramInfo, Xdp, XdpMode,
         links::{FdLink, PinnedLink},
         xdp::XdpLink,
     },
@@ -68,6 +68,9 @@ pub enum ProgramFailure {
         /// Why.
         source: Box<ProgramError>,
     },
+    /// The program could not be pinned.
+    #[error("cannot pin the decapsulation program")]
+    Pin(#[source] Box<aya::pin::PinError>),
     /// The kernel gave something that cannot be kept.
     #[error("cannot keep the decapsulation program on `{interface}`: {reason}")]
     Keep {
@@ -181,8 +184,8 @@ impl Program {
         map.expect("the object of this build has its maps")
     }
 
-    /// The program runs on these interfaces, and on no others. Whether one has a link is told by its
-    /// pin; a link gets this program in one step.
+    /// The program runs on these interfaces, and on no others; returns those that are new. Whether one
+    /// has a link is told by its pin. A link gets this program in one step, if it has another one.
     ///
     /// # Errors
     /// [`ProgramFailure`] of the first that failed.
@@ -190,9 +193,13 @@ impl Program {
         &mut self,
         interfaces: &[(IfIndex, IfName)],
     ) -> Result<Vec<IfName>, ProgramFailure> {
+        let pin = self.dir.join(PROGRAM_PIN);
+        let tag = self.xdp().info().map(|info| info.tag()).ok();
+        let same = tag.is_some() && ProgramInfo::from_pin(&pin).map(|info| info.tag()).ok() == tag;
         let mut new = Vec::new();
         for (index, name) in interfaces {
-            if !self.take_over(*index, name)? {
+            let runs = same && is_attached(&self.dir, *index);
+            if !runs && !self.take_over(*index, name)? {
                 self.attach_anew(*index, name)?;
                 new.push(name.clone());
             }
@@ -201,6 +208,11 @@ impl Program {
             if !interfaces.iter().any(|(wanted, _)| wanted.get() == index) {
                 pins::remove(&path)?;
             }
+        }
+        if !same {
+            pins::remove(&pin)?;
+            let pinned = self.xdp().pin(&pin);
+            pinned.map_err(|error| ProgramFailure::Pin(Box::new(error)))?;
         }
         Ok(new)
     }
@@ -259,6 +271,11 @@ impl Program {
     }
 }
 
+/// Whether an interface has a link of ours that is alive.
+fn is_attached(dir: &Path, index: IfIndex) -> bool {
+    link_path(dir, index.get()).exists() && matches!(xdp_attachment(index), Ok(Some(_)))
+}
+
 /// Whether an interface is free for our program, or has it.
 pub(super) fn is_free(bpffs_dir: &Path, index: IfIndex) -> bool {
     link_path(&directory(bpffs_dir), index.get()).exists()
@@ -293,7 +310,7 @@ pub fn look(bpffs_dir: &Path) -> Option<Seen> {
     let counters = of_cpus.iter().fold(DecapCounters::default(), sum);
     let attached = links(&dir).into_iter().filter_map(|(index, _)| {
         let index = IfIndex::new(index)?;
-        xdp_attachment(index).ok()?.map(|_| index)
+        is_attached(&dir, index).then_some(index)
     });
     Some(Seen {
         contents: Contents {
@@ -429,6 +446,8 @@ fn is_busy(error: &ProgramError) -> bool {
 
 /// The program's name in the object.
 const PROGRAM: &str = "ballast_decap";
+/// Its pin: tells whether another build of it runs.
+const PROGRAM_PIN: &str = "program";
 /// The maps, by their names in the object and as pins.
 const MAPS: [(&str, &str); 4] = [
     ("DECAP_HOSTS", "hosts"),

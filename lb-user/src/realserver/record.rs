@@ -1,4 +1,6 @@
-//! What was changed, so that exactly that can be undone: `RUNTIME_DIR/realserver.json`.
+//! What was changed, so that exactly that can be undone: `RUNTIME_DIR/realserver/record.json`.
+//!
+//! The lock is on the directory, and not on `RUNTIME_DIR`, whose lock makes a process *the* agent.
 //!
 //! An entry is written before the change it is about. Undoing looks whether the change is there, so an
 //! entry whose change never came does no harm.
@@ -8,12 +10,11 @@ use std::{
     fs::{self, File},
     io,
     net::IpAddr,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
 use ipnet::IpNet;
-use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 /// The record could not be read or written.
@@ -102,22 +103,19 @@ pub(super) struct Devices {
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) record: Record,
-    dir: PathBuf,
+    runtime_dir: PathBuf,
     made_dir: bool,
-    _lock: Flock<File>,
+    _lock: File,
 }
 
 impl Kept {
     /// Waits for its turn and reads the record of this boot; makes the directory where there is none.
     pub(super) fn open(runtime_dir: &Path) -> Result<Self, RecordError> {
         let made_dir = !runtime_dir.exists();
-        fs::create_dir_all(runtime_dir).map_err(|e| file("create", runtime_dir, e))?;
-        let directory = File::open(runtime_dir).map_err(|e| file("open", runtime_dir, e))?;
-        let lock = Flock::lock(directory, FlockArg::LockExclusive)
-            .map_err(|(_, errno)| file("lock", runtime_dir, errno.into()))?;
+        let lock = lock(&runtime_dir.join(DIR))?;
         Ok(Self {
             record: read(runtime_dir)?,
-            dir: runtime_dir.to_path_buf(),
+            runtime_dir: runtime_dir.to_path_buf(),
             made_dir,
             _lock: lock,
         })
@@ -125,7 +123,7 @@ impl Kept {
 
     /// Writes the record; one of nothing is no file.
     pub(super) fn save(&mut self) -> Result<(), RecordError> {
-        let path = self.dir.join(FILE);
+        let path = path(&self.runtime_dir);
         if self.record.is_empty() {
             match fs::remove_file(&path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
@@ -137,16 +135,34 @@ impl Kept {
         self.record.boot = boot();
         self.record.made_dir |= self.made_dir;
         let text = serde_json::to_vec_pretty(&self.record).expect("it is all strings and numbers");
-        let new = self.dir.join(format!("{FILE}.new"));
+        let new = path.with_extension("new");
         write_private(&new, &text).map_err(|e| file("write", &new, e))?;
         fs::rename(&new, &path).map_err(|e| file("rename", &new, e))
     }
 
     /// Leaves no directory behind that was made for a record that is gone.
     pub(super) fn close(self) {
-        if self.record.is_empty() && (self.made_dir || self.record.made_dir) {
+        if self.record.is_empty() {
             // Whoever put something in there meanwhile keeps it.
-            drop(fs::remove_dir(&self.dir));
+            let gone = fs::remove_dir(self.runtime_dir.join(DIR)).is_ok();
+            if gone && (self.made_dir || self.record.made_dir) {
+                drop(fs::remove_dir(&self.runtime_dir));
+            }
+        }
+    }
+}
+
+/// Makes the directory and locks it. Who had the lock before may have removed the directory.
+fn lock(dir: &Path) -> Result<File, RecordError> {
+    loop {
+        fs::create_dir_all(dir).map_err(|e| file("create", dir, e))?;
+        let Ok(directory) = File::open(dir) else {
+            continue;
+        };
+        directory.lock().map_err(|e| file("lock", dir, e))?;
+        let locked = directory.metadata().map_err(|e| file("look at", dir, e))?;
+        if fs::metadata(dir).is_ok_and(|there| there.ino() == locked.ino()) {
+            return Ok(directory);
         }
     }
 }
@@ -164,7 +180,7 @@ impl Record {
 
 /// The record of this boot; that of an earlier one is about nothing any more.
 pub(super) fn read(runtime_dir: &Path) -> Result<Record, RecordError> {
-    let path = runtime_dir.join(FILE);
+    let path = path(runtime_dir);
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Record::default()),
@@ -204,7 +220,11 @@ fn file(what: &'static str, path: &Path, source: io::Error) -> RecordError {
     }
 }
 
-const FILE: &str = "realserver.json";
+fn path(runtime_dir: &Path) -> PathBuf {
+    runtime_dir.join(DIR).join("record.json")
+}
+
+const DIR: &str = "realserver";
 
 #[cfg(test)]
 mod tests;

@@ -189,6 +189,7 @@ const TOOLS: &[Tool] = &[
     tool(Part::Lab, Probe::Binary("bpftool"), "bpftool"),
     tool(Part::Lab, Probe::Binary("ps"), "procps"),
     tool(Part::Lab, Probe::Binary("sysctl"), "procps"),
+    tool(Part::Lab, Probe::Binary("killall"), "psmisc"),
     // lab: clients, servers, peers
     tool(Part::Lab, Probe::Binary("curl"), "curl"),
     daemon("nginx"),
