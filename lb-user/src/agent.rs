@@ -44,7 +44,7 @@ mod withdraw;
 
 pub(crate) use foreign::program_name;
 pub use permission::NotPermitted;
-pub(crate) use permission::missing_capabilities;
+pub(crate) use permission::{may_change_the_network, missing_capabilities};
 pub use withdraw::{Withdrawn, withdraw};
 
 use checks::HealthChecks;

@@ -9,6 +9,7 @@ mod check;
 mod doctor;
 mod exit;
 mod import;
+mod realserver;
 mod remote;
 mod run;
 mod withdraw;
@@ -27,6 +28,7 @@ pub fn main() -> ExitCode {
         Command::Check(options) => check::check(&args, options),
         Command::Import(options) => import::import(&args, options),
         Command::Doctor => doctor::doctor(&args),
+        Command::Realserver(command) => realserver::realserver(&args, command),
         Command::Withdraw => withdraw::withdraw(&args),
         Command::Reload | Command::Status | Command::Explain(_) | Command::Backend(_) => {
             remote::command(&args)

@@ -30,6 +30,8 @@ pub mod observe;
 
 pub mod control;
 
+pub mod realserver;
+
 pub mod agent;
 
 pub mod doctor;

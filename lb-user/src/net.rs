@@ -15,6 +15,7 @@ pub mod error;
 pub mod fold;
 pub mod knock;
 pub mod link;
+pub mod loopback;
 pub mod monitor;
 pub mod neighbour;
 mod news;
@@ -23,6 +24,7 @@ mod packet_socket;
 mod probe;
 pub mod route;
 pub mod too_big;
+pub mod tunnel;
 pub mod watch;
 mod xdp;
 

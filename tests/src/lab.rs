@@ -2,7 +2,6 @@
 
 mod backend_death;
 pub mod cli;
-mod decap;
 mod demo;
 mod failover;
 

@@ -1,11 +1,9 @@
 //! The command line of the `lab` binary.
 
-use std::net::IpAddr;
-
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use super::{backend_death, decap, demo, failover};
+use super::{backend_death, demo, failover};
 use crate::netns::init;
 
 #[derive(Parser)]
@@ -35,15 +33,6 @@ enum Command {
         /// The host's name
         name: String,
     },
-    /// Be a real server's end of the tunnel: unwrap IP-in-IP, give the inner packet to this host
-    Decap {
-        /// An outer source to accept; all others are dropped and counted
-        #[arg(long = "from", required = true)]
-        sources: Vec<IpAddr>,
-        /// The TUN device to make
-        #[arg(long, default_value = "decap0")]
-        device: String,
-    },
 }
 
 /// Parses the command line and does what it says.
@@ -57,6 +46,5 @@ pub fn main() -> Result<()> {
         Command::BackendDeath(flags) => backend_death::run(&flags),
         Command::Init { name } => init::helper(&name),
         Command::Pid1 { name } => init::pid1(&name),
-        Command::Decap { sources, device } => decap::run(&device, &sources),
     }
 }

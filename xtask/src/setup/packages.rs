@@ -197,6 +197,7 @@ const TOOLS: &[Tool] = &[
         package: "prometheus",
         daemon: Some("prometheus"),
     },
+    tool(Part::Lab, Probe::Binary("killall"), "psmisc"),
     // lab: clients, servers, peers
     tool(Part::Lab, Probe::Binary("curl"), "curl"),
     daemon("nginx"),
