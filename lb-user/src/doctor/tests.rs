@@ -225,6 +225,23 @@ fn what_was_found_is_told_worst_first_with_its_remedy_and_then_what_is_unknown()
 }
 
 #[test]
+fn without_a_network_nothing_about_it_is_passed_off_as_fine() {
+    let mut facts = healthy();
+    facts.network = Err(unseen());
+    facts.devices.clear();
+    facts.stations.clear();
+    let config = config(YAML);
+    let report = Report::new(&config, &facts);
+    let fine = |check: &&Examined| check.outcome == Outcome::Ok;
+    let fine: Vec<_> = report.checks.iter().filter(fine).map(|c| c.id).collect();
+    let of_the_host = CHECKS.iter().map(|check| check.id);
+    let of_the_host = of_the_host.take_while(|id| *id != "interface-missing");
+    let not_configured = ["rp-filter", "default-route-virtual", "vrrp-filtered"];
+    let expected: Vec<_> = of_the_host.chain(not_configured).collect();
+    assert_eq!(fine, expected);
+}
+
+#[test]
 fn a_note_or_an_unknown_is_no_failure() {
     let mut facts = healthy();
     facts.host.clock_synchronised = Ok(false);

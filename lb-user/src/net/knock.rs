@@ -153,31 +153,29 @@ fn open(interface: IfIndex, v4: bool) -> io::Result<AsyncSocket> {
 /// Classic BPF: TCP to this host and one of our ports. Without it, a balancer's whole traffic would be
 /// copied here.
 fn filter(v4: bool) -> Vec<SockFilter> {
-    // Jumps count from the next instruction; the last one drops.
-    let drop_at = if v4 { 8 } else { 7 };
-    let mut program = Vec::new();
-    let drop_from = |at: usize| u8::try_from(drop_at - at).unwrap_or(0);
-    program.push(SockFilter::new(LOAD_WORD, 0, 0, PACKET_TYPE));
-    program.push(SockFilter::new(JUMP_IF_EQUAL, 0, drop_from(1), 0)); // PACKET_HOST
+    let load = |code, offset| SockFilter::new(code, 0, 0, offset);
+    let mut program = vec![load(LOAD_WORD, PACKET_TYPE)];
+    program.extend(unless(JUMP_IF_EQUAL, PACKET_HOST));
     let protocol = if v4 { ETHERNET + 9 } else { ETHERNET + 6 };
-    program.push(SockFilter::new(LOAD_BYTE, 0, 0, protocol));
-    program.push(SockFilter::new(JUMP_IF_EQUAL, 0, drop_from(3), TCP));
+    program.push(load(LOAD_BYTE, protocol));
+    program.extend(unless(JUMP_IF_EQUAL, TCP));
     if v4 {
-        program.push(SockFilter::new(LOAD_HEADER_LENGTH, 0, 0, ETHERNET));
-        program.push(SockFilter::new(LOAD_HALF_INDEXED, 0, 0, ETHERNET + 2));
+        program.push(load(LOAD_HEADER_LENGTH, ETHERNET));
+        program.push(load(LOAD_HALF_INDEXED, ETHERNET + 2));
     } else {
-        program.push(SockFilter::new(LOAD_HALF, 0, 0, ETHERNET + 40 + 2));
+        program.push(load(LOAD_HALF, ETHERNET + 40 + 2));
     }
-    let at = program.len();
-    program.push(SockFilter::new(
-        JUMP_IF_AT_LEAST,
-        0,
-        drop_from(at),
-        FIRST_PORT.into(),
-    ));
+    program.extend(unless(JUMP_IF_AT_LEAST, FIRST_PORT.into()));
     program.push(SockFilter::new(RETURN, 0, 0, u32::MAX));
-    program.push(SockFilter::new(RETURN, 0, 0, 0));
     program
+}
+
+/// Drops the frame unless what was loaded compares like this.
+fn unless(jump: u16, value: u32) -> [SockFilter; 2] {
+    [
+        SockFilter::new(jump, 1, 0, value),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ]
 }
 
 /// As many connections are tried at once at most.
@@ -208,6 +206,8 @@ const JUMP_IF_AT_LEAST: u16 = 0x35;
 const RETURN: u16 = 0x06;
 /// `SKF_AD_OFF + SKF_AD_PKTTYPE`
 const PACKET_TYPE: u32 = 0xffff_f004;
+/// `PACKET_HOST`
+const PACKET_HOST: u32 = 0;
 const ETHERNET: u32 = 14;
 /// As it stands in a frame.
 const ETHERTYPE_V6: [u8; 2] = [0x86, 0xdd];

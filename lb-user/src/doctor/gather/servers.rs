@@ -16,7 +16,7 @@ use crate::{
     doctor::facts::{Answer, Seen, Server, Unseen},
     net::{
         knock::{self, Knock},
-        neighbour::NeighbourKey,
+        neighbour::{Neighbour, NeighbourKey},
         nexthop::Tables,
         route::RouteAnswer,
     },
@@ -79,9 +79,20 @@ fn pairs(config: &Config, tables: &Tables, stations: &Stations) -> Vec<Pair> {
     let mut pairs = Vec::new();
     for service in &config.services {
         for backend in &service.backends {
-            let asked = backend.forwarding != Forwarding::Nat;
-            let hop = asked.then(|| hop(tables, stations, backend)).flatten();
-            pairs.extend(hop.map(|hop| pair(config, tables, service, backend, &hop)));
+            let Some(key) = tables.neighbour_of(backend.address) else {
+                continue; // Ours, or nobody's, which is another check's to say.
+            };
+            if backend.forwarding == Forwarding::Nat {
+                continue;
+            }
+            let hop = hop(tables, stations, key, backend);
+            let (at_vip, at_own) = match hop {
+                Ok(Some(hop)) => knocks(config, tables, service, backend, &hop),
+                Ok(None) => continue,
+                Err(why) => (Err(why.clone()), Err(why)),
+            };
+            let interface = key.interface;
+            pairs.push(pair(service, backend, interface, at_vip, at_own));
         }
     }
     pairs
@@ -95,74 +106,88 @@ struct Hop {
     routed: bool,
 }
 
-fn hop(tables: &Tables, stations: &Stations, backend: &Backend) -> Option<Hop> {
-    let key = tables.neighbour_of(backend.address)?;
-    let to = *stations.get(&key)?.as_ref().ok()?.first()?;
-    let from = tables.links.get(&key.interface)?.mac?;
+/// `None`: there is no way, or none that a packet could take, which is another check's to say.
+fn hop(
+    tables: &Tables,
+    stations: &Stations,
+    key: NeighbourKey,
+    backend: &Backend,
+) -> Seen<Option<Hop>> {
+    let to = match stations.get(&key) {
+        Some(answered) => answered.clone()?.first().copied(),
+        // Not to be asked: fixed by the administrator.
+        None => tables.neighbours.get(&key).and_then(Neighbour::usable_mac),
+    };
+    let from = tables.links.get(&key.interface).and_then(|link| link.mac);
     let routed = key.address != backend.address;
-    // What is wrong with that is another check's to say.
-    let reachable = !(routed && backend.forwarding == Forwarding::DirectRouting);
-    reachable.then_some(Hop {
+    let usable = !(routed && backend.forwarding == Forwarding::DirectRouting);
+    let hop = |(to, from)| Hop {
         key,
         to,
         from,
         routed,
-    })
+    };
+    Ok(to.zip(from).filter(|_| usable).map(hop))
 }
 
-fn pair(config: &Config, tables: &Tables, service: &Service, backend: &Backend, hop: &Hop) -> Pair {
-    let vip = SocketAddr::new(service.address, service.port.get());
-    let own = SocketAddr::new(backend.address, backend.port.get());
+/// The question for the service's address, and that for the backend's own.
+fn knocks(
+    config: &Config,
+    tables: &Tables,
+    service: &Service,
+    backend: &Backend,
+    hop: &Hop,
+) -> (Seen<Knock>, Seen<Knock>) {
     let Hop { key, to, from, .. } = *hop;
-    let outer = || source(config, tables, key, backend.address, true);
-    let at_vip = || -> Seen<Knock> {
-        let tunnel = match backend.forwarding {
-            Forwarding::Tunnel => Some((outer()?, backend.address)),
-            Forwarding::DirectRouting | Forwarding::Nat => None,
-        };
-        let source = source(config, tables, key, service.address, false)?;
-        // 1: a server that does not have the address must not send it on to who does.
-        let ttl = 1;
-        Ok(Knock {
-            to,
-            from,
-            source,
-            destination: vip,
-            tunnel,
-            ttl,
-        })
+    let from_family_of = |address| source(config, tables, key, address, false);
+    let knock = |source, address, port, tunnel, ttl| Knock {
+        to,
+        from,
+        source,
+        destination: SocketAddr::new(address, port),
+        tunnel,
+        ttl,
     };
-    let at_own = || -> Seen<Knock> {
-        let source = source(config, tables, key, backend.address, false)?;
-        let ttl = if hop.routed { 64 } else { 1 };
-        Ok(Knock {
-            to,
-            from,
-            source,
-            destination: own,
-            tunnel: None,
-            ttl,
-        })
+    let tunnel = match backend.forwarding {
+        Forwarding::Tunnel => source(config, tables, key, backend.address, true)
+            .map(|outer| Some((outer, backend.address))),
+        Forwarding::DirectRouting | Forwarding::Nat => Ok(None),
     };
-    let (at_vip, at_own) = (at_vip(), at_own());
-    let not_asked = |knock: &Seen<Knock>| {
-        knock
-            .as_ref()
-            .map(|_| Answer::Silence)
-            .map_err(Clone::clone)
+    // 1: a server that does not have the address must not send it on to who does.
+    let at_vip = tunnel.and_then(|tunnel| {
+        let source = from_family_of(service.address)?;
+        let port = service.port.get();
+        Ok(knock(source, service.address, port, tunnel, 1))
+    });
+    let ttl = if hop.routed { 64 } else { 1 };
+    let at_own = from_family_of(backend.address)
+        .map(|source| knock(source, backend.address, backend.port.get(), None, ttl));
+    (at_vip, at_own)
+}
+
+fn pair(
+    service: &Service,
+    backend: &Backend,
+    interface: IfIndex,
+    at_vip: Seen<Knock>,
+    at_own: Seen<Knock>,
+) -> Pair {
+    let not_yet = |knock: &Seen<Knock>| match knock {
+        Ok(_) => Ok(Answer::Silence),
+        Err(why) => Err(why.clone()),
     };
     Pair {
         server: Server {
             service: service.name.to_string(),
-            vip,
+            vip: SocketAddr::new(service.address, service.port.get()),
             protocol: service.protocol,
             backend: backend.name.to_string(),
             address: backend.address,
             forwarding: backend.forwarding,
-            at_vip: not_asked(&at_vip),
-            at_own: not_asked(&at_own),
+            at_vip: not_yet(&at_vip),
+            at_own: not_yet(&at_own),
         },
-        interface: key.interface,
+        interface,
         at_vip,
         at_own,
     }

@@ -109,6 +109,7 @@ pub(in crate::doctor) fn tunnel_mtu(config: &Config, facts: &Facts) -> Judgement
 
 pub(in crate::doctor) fn vip_missing(_: &Config, facts: &Facts) -> Judgement {
     let mut judgement = Judgement::default();
+    judgement.need(&facts.network);
     for server in &facts.servers {
         let at_vip = judgement.need(&server.at_vip).copied();
         if at_vip != Some(Answer::Silence) {
@@ -132,12 +133,17 @@ pub(in crate::doctor) fn vip_missing(_: &Config, facts: &Facts) -> Judgement {
 
 pub(in crate::doctor) fn vip_refused(_: &Config, facts: &Facts) -> Judgement {
     let mut judgement = Judgement::default();
+    judgement.need(&facts.network);
     for server in &facts.servers {
         if server.protocol == Protocol::Udp {
             continue;
         }
         let own = SocketAddr::new(server.address, server.vip.port());
-        if let (Ok(Answer::Refused), Ok(Answer::Accepted)) = (&server.at_vip, &server.at_own) {
+        let answers = (
+            judgement.need(&server.at_vip),
+            judgement.need(&server.at_own),
+        );
+        if let (Some(Answer::Refused), Some(Answer::Accepted)) = answers {
             let (who, vip) = (who(server), server.vip);
             judgement.found(format!("{who} refuses connections to {vip}, {own} accepts"));
         }

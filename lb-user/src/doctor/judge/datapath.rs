@@ -52,7 +52,7 @@ pub(in crate::doctor) fn not_ethernet(config: &Config, facts: &Facts) -> Judgeme
 
 pub(in crate::doctor) fn foreign_xdp(config: &Config, facts: &Facts) -> Judgement {
     let mut judgement = Judgement::default();
-    for (name, device) in devices(config, facts) {
+    for (name, device) in devices(&mut judgement, config, facts) {
         if let Some(Some(program)) = judgement.need(&device.xdp)
             && !program.ours
         {
@@ -70,7 +70,7 @@ pub(in crate::doctor) fn native_xdp(config: &Config, facts: &Facts) -> Judgement
     let Some(tables) = judgement.need(&facts.network) else {
         return judgement;
     };
-    for (name, device) in devices(config, facts) {
+    for (name, device) in devices(&mut judgement, config, facts) {
         let Some(link) = link(tables, name) else {
             continue;
         };
@@ -136,7 +136,7 @@ fn why_not_native(link: &Link, device: &Device) -> Native {
 
 pub(in crate::doctor) fn receive_offloads(config: &Config, facts: &Facts) -> Judgement {
     let mut judgement = Judgement::default();
-    for (name, device) in devices(config, facts) {
+    for (name, device) in devices(&mut judgement, config, facts) {
         let Some(offloads) = judgement.need(&device.offloads) else {
             continue;
         };
@@ -158,7 +158,7 @@ pub(in crate::doctor) fn veth_checksum(config: &Config, facts: &Facts) -> Judgem
         judgement.need(&facts.network);
         return judgement;
     };
-    for (name, device) in devices(config, facts) {
+    for (name, device) in devices(&mut judgement, config, facts) {
         let veth = |link: &Link| link.kind.as_deref() == Some("veth");
         if link(tables, name).is_some_and(veth)
             && let Some(offloads) = judgement.need(&device.offloads)
@@ -178,7 +178,7 @@ pub(in crate::doctor) fn rp_filter(config: &Config, facts: &Facts) -> Judgement 
     let Some(tables) = judgement.need(&facts.network) else {
         return judgement;
     };
-    for (name, device) in devices(config, facts) {
+    for (name, device) in devices(&mut judgement, config, facts) {
         let Some(index) = link(tables, name).map(|link| link.index) else {
             continue;
         };
@@ -201,6 +201,7 @@ pub(in crate::doctor) fn rp_filter(config: &Config, facts: &Facts) -> Judgement 
 
 pub(in crate::doctor) fn interface_managed(config: &Config, facts: &Facts) -> Judgement {
     let mut judgement = Judgement::default();
+    judgement.need(&facts.network);
     let holding: BTreeSet<&IfName> = config
         .vrrp_instances
         .iter()
@@ -260,11 +261,15 @@ pub(in crate::doctor) fn link<'t>(tables: &'t Tables, name: &IfName) -> Option<&
 
 /// Those of `datapath.interfaces` that are there.
 fn devices<'f>(
+    judgement: &mut Judgement,
     config: &'f Config,
     facts: &'f Facts,
-) -> impl Iterator<Item = (&'f IfName, &'f Device)> {
+) -> Vec<(&'f IfName, &'f Device)> {
+    judgement.need(&facts.network);
     let names = config.datapath.interfaces.iter();
-    names.filter_map(|name| Some((name, facts.devices.get(name)?)))
+    names
+        .filter_map(|name| Some((name, facts.devices.get(name)?)))
+        .collect()
 }
 
 /// Kinds of links whose frames never meet a driver of their own.

@@ -22,6 +22,9 @@ use crate::{
 
 pub(in crate::doctor) fn no_multicast(config: &Config, facts: &Facts) -> Judgement {
     let mut judgement = Judgement::default();
+    if !config.vrrp_instances.is_empty() {
+        judgement.need(&facts.network);
+    }
     for instance in &config.vrrp_instances {
         let device = facts.devices.get(&instance.interface);
         let Some(device) = device.filter(|_| instance.unicast.is_none()) else {
@@ -191,7 +194,7 @@ fn heard<'f>(
     facts: &'f Facts,
     instance: &'f VrrpInstance,
 ) -> Option<impl Iterator<Item = (&'f Heard, &'f Advert)> + use<'f>> {
-    let tables = facts.network.as_ref().ok()?;
+    let tables = judgement.need(&facts.network)?;
     link(tables, &instance.interface)?;
     let key = (instance.interface.clone(), instance.family);
     let heard = judgement.need(facts.heard.get(&key)?)?;

@@ -21,6 +21,7 @@ use crate::{
 
 pub(in crate::doctor) fn duplicate_address(_: &Config, facts: &Facts) -> Judgement {
     let mut judgement = Judgement::default();
+    judgement.need(&facts.network);
     let servers = real_servers(facts);
     for claim in &facts.claims {
         let Some(holders) = judgement.need(&claim.holders) else {
@@ -48,6 +49,7 @@ pub(in crate::doctor) fn duplicate_address(_: &Config, facts: &Facts) -> Judgeme
 
 pub(in crate::doctor) fn vip_on_real_server(config: &Config, facts: &Facts) -> Judgement {
     let mut judgement = Judgement::default();
+    judgement.need(&facts.network);
     let servers = real_servers(facts);
     for claim in &facts.claims {
         let Some(holders) = judgement.need(&claim.holders) else {
