@@ -42,6 +42,7 @@ pub mod hash;
 pub mod counters;
 pub mod verdict;
 
+pub mod clients;
 pub mod connections;
 
 pub mod decide;

@@ -10,12 +10,15 @@ use aya_ebpf::{
 };
 use lb_common::{
     arena::{self, Region},
+    clients::Client,
     connections::{Memory, SET, TICK_SHIFT},
     counters::{self, DROP_WORDS, DropCounters, FlowCounters, Shared, TrafficCounters},
     describe::{BackendDescription, ServiceDescription},
     limits::MAX_INTERFACES,
     verdict::{DropReason, FlowEvent},
 };
+
+use crate::pipeline;
 
 /// `BPF_F_MMAPABLE`
 const MMAPABLE: usize = 1 << 10;
@@ -232,6 +235,14 @@ impl Memory for Flows {
             );
         }
         turn as u32
+    }
+
+    #[inline(always)]
+    fn client_host<A: arena::Arena>(&self, _: &A, client: Client) -> Option<u32> {
+        match pipeline::client_host(client.tag) {
+            0 => None,
+            entry => Some(entry as u32),
+        }
     }
 
     #[inline(always)]

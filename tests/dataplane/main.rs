@@ -17,6 +17,7 @@ mod ipv6_header;
 mod link_layer;
 mod services;
 mod sources;
+mod steering;
 mod transport;
 
 mod others;

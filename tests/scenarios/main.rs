@@ -13,6 +13,7 @@ mod neighbour;
 mod reload;
 mod restart;
 mod scale;
+mod schedulers;
 mod support;
 mod vrrp_calm;
 mod vrrp_forged;

@@ -18,7 +18,7 @@ use crate::{
     health::{
         self, Changes, Network, Report, Services, Subject,
         guard::Link,
-        service::{Event, Member, ServiceHealth, Standing},
+        service::{Event, Member, ServiceHealth, Standing, Why},
     },
     net::NetView,
     types::Weight,
@@ -195,7 +195,9 @@ fn change(member: &Member) -> Change {
     Change {
         admission: match member.standing {
             Standing::Serving => Admission::Open,
-            Standing::Lingering(_) => Admission::Drained,
+            Standing::Lingering(Why::Weight | Why::Drained) => Admission::Drained,
+            // Persistence must not send clients back to who fails.
+            Standing::Lingering(_) => Admission::Closed,
             Standing::Out(_) => Admission::Out,
         },
         weight: member.asked.weight.map(Weight::get),

@@ -11,7 +11,7 @@ use lb_common::{backend::ForwardMode, limits::LAYOUT};
 use super::{
     checks::HealthChecks,
     desired::{Datapath, Desired, Rates},
-    roles,
+    flows, roles,
     routers::Routers,
     trackers::Seen,
 };
@@ -26,6 +26,7 @@ use crate::{
         compose,
         image::{BackendId, BackendImage, ServiceId, ServiceImage},
         stats::{self, Stats, Traffic},
+        sweep::Usage,
     },
     health::{
         Report, Subject,
@@ -154,6 +155,7 @@ impl Datapath {
                 used: used.into(),
                 total: total.into(),
             },
+            connection_table: self.connection_table(),
         }
     }
 }
@@ -184,6 +186,7 @@ struct Figures<'a> {
     backends: HashMap<(ServiceId, IpAddr, u16), (BackendId, &'a BackendImage)>,
     now: Stats,
     rates: &'a Rates,
+    usage: Option<&'a Usage>,
 }
 
 impl<'a> Figures<'a> {
@@ -200,6 +203,7 @@ impl<'a> Figures<'a> {
                 .collect(),
             now: stats::read(&datapath.bpf),
             rates: &datapath.rates,
+            usage: datapath.usage.as_ref(),
         }
     }
 
@@ -299,6 +303,9 @@ fn service(
             slots: found
                 .and_then(|(_, id, _)| slots.get(&id).copied())
                 .unwrap_or(0),
+            flows: found
+                .map(|(figures, id, _)| flows::of_backend(figures.usage, id))
+                .unwrap_or_default(),
             traffic: found
                 .map(|(figures, id, _)| figures.traffic(|stats| stats.backends.get(&id)))
                 .unwrap_or_default(),
@@ -314,6 +321,21 @@ fn service(
         ring_slots: known
             .and_then(|(_, _, image)| u32::try_from(image.ring.slots.len()).ok())
             .unwrap_or(0),
+        moved_slots: known.map_or(0, |(_, _, image)| flows::moved_slots(image)),
+        flows: known
+            .map(|(figures, id, _)| {
+                let listed = service
+                    .backends
+                    .iter()
+                    .map(|b| (id, b.address, b.port.get()));
+                let listed = listed.filter_map(|key| Some(figures.backends.get(&key)?.0));
+                let everyone = figures.backends.values();
+                let everyone = everyone.filter(|(_, backend)| backend.info.service_id == id);
+                let everyone = everyone.map(|(id, _)| *id);
+                let events = figures.now.flows.get(&id).copied().unwrap_or_default();
+                flows::of_service(figures.usage, events, listed, everyone)
+            })
+            .unwrap_or_default(),
         traffic: known
             .map(|(figures, id, _)| figures.traffic(|stats| stats.services.get(&id)))
             .unwrap_or_default(),

@@ -10,7 +10,7 @@ use std::{
 
 use lb_common::{
     addr::Addr,
-    backend::{BackendEntry, DEAD, ForwardMode, TAGS_AS_RECEIVED},
+    backend::{BackendEntry, CLOSED, DEAD, ForwardMode, TAGS_AS_RECEIVED},
     connections::{TICK_MASK, TICK_SHIFT},
     flow,
     hash::{mix64, slot_of},
@@ -104,8 +104,10 @@ pub enum Admission {
     /// As it can.
     #[default]
     Open,
-    /// No new ones; those it has stay.
+    /// No new ones, but of clients that persistence keeps with it; those it has stay.
     Drained,
+    /// No new ones, whosever they are; those it has stay.
+    Closed,
     /// None at all: what it has is lost.
     Out,
 }
@@ -219,9 +221,10 @@ fn add_service(
         hash_key: hash_key(inputs.config.datapath.hash_key.as_deref(), key),
         name: service.name.to_string(),
         steering: Steering {
-            stateful: schedule::is_stateful(service.scheduler),
+            stateful: remembers_all(service),
             by_source: service.scheduler == Scheduler::Sh,
             budget: per_tick(service.new_flow_budget),
+            client_bits: client_bits(service),
         },
         ring,
     };
@@ -297,7 +300,7 @@ fn leavers(
             ..applied.info.clone()
         };
         let known = (*id, applied.entry.generation);
-        Some(place(inputs, key, info, Admission::Drained, known, ids))
+        Some(place(inputs, key, info, Admission::Closed, known, ids))
     })
     .collect()
 }
@@ -320,7 +323,11 @@ fn place(
         (hop, _) => entry(&info, hop.unwrap_or(&Hop::Unresolved), tunnel_source),
     };
     let reachable = entry.mode != ForwardMode::Unresolved as u8;
-    entry.flags = 0;
+    entry.flags = if admission == Admission::Closed {
+        CLOSED
+    } else {
+        0
+    };
     if !reachable || admission == Admission::Out {
         entry.flags = DEAD;
         // A death voids what is remembered, once.
@@ -387,7 +394,7 @@ fn ring(
             living: &|id| !dead.contains(&id),
             now: inputs.now,
             grace: grace(service),
-            stateful: schedule::is_stateful(service.scheduler),
+            stateful: remembers_all(service),
             foreign: inputs.usage.map(|usage| usage.foreign(id)),
         });
         let needed = needed(inputs.usage, &ring, members.len());
@@ -407,7 +414,7 @@ fn needed(usage: Option<&Usage>, ring: &RingImage, members: usize) -> BTreeSet<u
     needed.extend(ring.named().map(usize::from));
     let latest = ring.since.iter().max().copied().unwrap_or(0);
     let has_flows = |id: &BackendId| match usage {
-        Some(usage) if usage.began > latest.saturating_add(1) => usage.backends.contains_key(id),
+        Some(usage) if usage.began > latest.saturating_add(1) => usage.has_flows(*id),
         _ => true,
     };
     if !ring.is_quiet() {
@@ -499,6 +506,18 @@ fn owners(
     owners
 }
 
+/// Whether every flow of a service is remembered.
+fn remembers_all(service: &Service) -> bool {
+    schedule::is_stateful(service.scheduler) || service.persistence.is_some()
+}
+
+/// Leading bits of the addresses of one client, of the 128 that [`Addr`] has; 0 without persistence.
+fn client_bits(service: &Service) -> u32 {
+    let in_front = if service.address.is_ipv4() { 96 } else { 0 };
+    let length = service.persistence.map(|p| u32::from(p.prefix_length));
+    length.map_or(0, |length| in_front + length)
+}
+
 /// How long flows older than a move are looked after, seconds.
 fn grace(service: &Service) -> u32 {
     let grace = match service.protocol {
@@ -523,6 +542,7 @@ fn lifetimes(service: &Service) -> Lifetimes {
             Protocol::Tcp => timeouts.established,
             Protocol::Udp => timeouts.udp,
         }),
+        client: service.persistence.map_or(0, |p| ticks(p.timeout)),
     }
 }
 

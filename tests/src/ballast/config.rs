@@ -31,6 +31,8 @@ pub struct Service {
     pub protocol: &'static str,
     /// `health_check`.
     pub health_check: String,
+    /// Other keys with their values, a line each.
+    pub options: Vec<String>,
     /// `backends`.
     pub backends: Vec<Backend>,
 }
@@ -85,6 +87,7 @@ impl Service {
             port,
             protocol: "tcp",
             health_check: "none".to_owned(),
+            options: Vec::new(),
             backends: Vec::new(),
         }
     }
@@ -93,6 +96,13 @@ impl Service {
     #[must_use]
     pub fn health_check(mut self, check: &str) -> Self {
         check.clone_into(&mut self.health_check);
+        self
+    }
+
+    /// Sets another key: `scheduler: rr`.
+    #[must_use]
+    pub fn option(mut self, line: impl Into<String>) -> Self {
+        self.options.push(line.into());
         self
     }
 
@@ -153,6 +163,7 @@ impl Display for Config {
                 port,
                 protocol,
                 health_check,
+                options,
                 backends,
             } = service;
             writeln!(f, "  - name: {name}")?;
@@ -160,6 +171,9 @@ impl Display for Config {
             writeln!(f, "    port: {port}")?;
             writeln!(f, "    protocol: {protocol}")?;
             writeln!(f, "    health_check: {health_check}")?;
+            for line in options {
+                writeln!(f, "    {line}")?;
+            }
             writeln!(f, "    backends:")?;
             for Backend {
                 name,
