@@ -83,6 +83,8 @@ fn three_backends(slot: Slot) -> Image {
             backend.info.address = [10, 1, 0, u8::try_from(local.0).unwrap_or(0)].into();
             image.backends.insert(*local, backend);
         }
+        // Services share the table, and are told apart by their keys.
+        service.hash_key = u64::from(id.0);
         service.ring = RingImage {
             locals: locals.into(),
             slots: [slot; 5].into(),
