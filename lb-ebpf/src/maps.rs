@@ -10,6 +10,7 @@ use aya_ebpf::{
 };
 use lb_common::{
     arena::{self, Region},
+    clients::Client,
     connections::{Memory, SET, TICK_SHIFT},
     counters::{self, DROP_WORDS, DropCounters, FlowCounters, Shared, TrafficCounters},
     describe::{BackendDescription, ServiceDescription},
@@ -17,6 +18,8 @@ use lb_common::{
     parse::{Parsed, Unparsed},
     verdict::{DropReason, FlowEvent},
 };
+
+use crate::pipeline;
 
 /// `BPF_F_MMAPABLE`
 const MMAPABLE: usize = 1 << 10;
@@ -144,7 +147,7 @@ impl arena::Arena for Arena {
 /// that was compared to be the one that is added; without this, LLVM computes the sum twice and
 /// compares the other one.
 #[inline(always)]
-fn opaque(value: u32) -> u64 {
+pub(crate) fn opaque(value: u32) -> u64 {
     let mut value = u64::from(value);
     // SAFETY: one register moved to itself (an empty template would give two source lines one
     // address, which the kernel refuses).
@@ -259,6 +262,14 @@ impl Memory for Flows {
             );
         }
         turn as u32
+    }
+
+    #[inline(always)]
+    fn client_host<A: arena::Arena>(&self, _: &A, client: Client) -> Option<u32> {
+        match pipeline::client_host(client.tag) {
+            0 => None,
+            entry => Some(entry as u32),
+        }
     }
 
     #[inline(always)]

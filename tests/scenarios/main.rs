@@ -18,6 +18,7 @@ mod realserver;
 mod reload;
 mod restart;
 mod scale;
+mod schedulers;
 mod setups;
 mod support;
 mod vrrp_calm;
