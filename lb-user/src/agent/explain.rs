@@ -87,7 +87,7 @@ impl Desired {
                 }
             }
         };
-        Reply::Explained(explanation)
+        Reply::Explained(Box::new(explanation))
     }
 
     /// What else decides where a flow goes.

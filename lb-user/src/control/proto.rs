@@ -72,7 +72,7 @@ pub enum Reply {
     /// To [`Request::Reload`].
     Reloaded(Reloaded),
     /// To [`Request::Explain`].
-    Explained(Explanation),
+    Explained(Box<Explanation>),
     /// To [`Request::Backend`]: it is as asked.
     Changed(Changed),
     /// The request cannot be met; nothing has changed.

@@ -212,8 +212,8 @@ fn add_service(
     let old = old.filter(|old| old.key == key).map_or(&empty, |s| &s.ring);
     let (ring, used) = ring(inputs, service, id, key, &members, owners, old, ids);
     let grace = grace(service);
-    let earlier = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
-    cache.deadline = earlier(cache.deadline, moves::deadline(&ring, grace));
+    let deadline = moves::deadline(&ring, grace);
+    cache.deadline = cache.deadline.into_iter().chain(deadline).min();
     cache.wants_sweep |= moves::has_table_slots(&ring);
     cache.counts_flows |= schedule::counts_flows(service.scheduler);
     cache.lifetimes.insert(id, lifetimes(service));
