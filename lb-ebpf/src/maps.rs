@@ -324,7 +324,7 @@ const _: () = assert!(align_of::<Result<Parsed, Unparsed>>() <= align_of::<Scrat
 #[inline(always)]
 pub(crate) fn note_fragment(tag: u64, word: u64) {
     // Without a note the later fragments are dropped and counted.
-    let _ = FRAGMENTS.insert(tag, word, 0);
+    let (Ok(()) | Err(_)) = FRAGMENTS.insert(tag, word, 0);
 }
 
 /// Where they go.
@@ -364,7 +364,7 @@ fn tick() -> u32 {
 }
 
 const _: () = assert!(core::mem::offset_of!(Shared, turn) == 0);
-const _: () = assert!(size_of::<FlowCounters>() == 8 * size_of::<u64>());
+const _: () = assert!(size_of::<FlowCounters>() == size_of::<[u64; 8]>());
 
 /// Index of the interface a frame came in by.
 #[inline(always)]
