@@ -27,15 +27,13 @@ pub(crate) fn run(ctx: XdpContext) -> u32 {
         return xdp_action::XDP_PASS;
     };
     // The two commonest shapes get code of their own: with offsets that the compiler knows, most
-    // checks and all choices by family are decided before the packet comes. Whatever a ring cannot
-    // answer alone starts again on the general way.
+    // checks and all choices by family are decided before the packet comes.
     if let Some(parsed) = parse::plain_ipv4(&packet) {
-        if let Some(decision) = decide::decide_plain(&packet, &arena, &Called, ingress, parsed) {
-            return carry_out(&mut packet, ingress, decision);
-        }
-    } else if let Some(parsed) = parse::plain_ipv6(&packet)
-        && let Some(decision) = decide::decide_plain(&packet, &arena, &Called, ingress, parsed)
-    {
+        let decision = decide::decide_plain(&packet, &arena, &Called, ingress, parsed);
+        return carry_out(&mut packet, ingress, decision);
+    }
+    if let Some(parsed) = parse::plain_ipv6(&packet) {
+        let decision = decide::decide_plain(&packet, &arena, &Called, ingress, parsed);
         return carry_out(&mut packet, ingress, decision);
     }
     if dissect(packet.ctx.ctx) == 0 {
