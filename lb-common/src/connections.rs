@@ -237,6 +237,16 @@ pub trait Memory: Sized {
     fn zero(&self) -> u32 {
         0
     }
+    /// `number`, in the program by a way that the verifier cannot follow. What it has learnt of a number
+    /// on each of several ways would keep them apart in all that comes after; so they are one again.
+    /// `other` is any number of which it knows nothing.
+    fn blurred(&self, number: u64, _other: u64) -> u64 {
+        number
+    }
+    /// The same for the offset of a way, which the program has to bound again.
+    fn blurred_way(&self, at: u32, _other: u64) -> u32 {
+        at
+    }
     /// The time in ticks of [`TICK_SHIFT`].
     fn now(&self) -> u32;
     /// Whether another new flow of a service may be remembered in this tick.
@@ -279,16 +289,20 @@ const fn way(home: u32, n: u32) -> u32 {
 pub fn find<M: Memory>(memory: &M, tag: u64) -> Option<Hit> {
     let home = home(memory, tag);
     let mut n = memory.zero();
+    let mut at = home;
+    let mut value = Value::FREE;
     while n < WAYS {
-        let at = way(home, n);
+        at = way(home, n);
         // The value before the tag: see the top of this file.
-        let value = Value::from_word(memory.load(at + 8));
+        value = Value::from_word(memory.load(at + 8));
         if memory.load(at) == tag && value.is_taken() {
-            return Some(Hit { at, value });
+            break;
         }
         n += 1;
     }
-    None
+    // Before it is known whether there is one: else LLVM leaves the other case undefined.
+    let at = memory.blurred_way(at, tag);
+    (n < WAYS).then_some(Hit { at, value })
 }
 
 /// Notes that another packet of a remembered flow went by. Whether that says more than the one before:
@@ -342,7 +356,7 @@ pub fn remember<M: Memory>(
 ) -> Remembered {
     let (at, old) = match own {
         Some(hit) => (hit.at, hit.value),
-        None => match weakest(memory, home(memory, tag), now) {
+        None => match weakest(memory, home(memory, tag), tag, now) {
             Some(found) => found,
             None => return Remembered::Full,
         },
@@ -361,7 +375,7 @@ pub fn remember<M: Memory>(
 
 /// The way that a new flow gets: a free one, else the longest idle of the weakest state.
 #[inline(always)]
-fn weakest<M: Memory>(memory: &M, home: u32, now: u32) -> Option<(u32, Value)> {
+fn weakest<M: Memory>(memory: &M, home: u32, random: u64, now: u32) -> Option<(u32, Value)> {
     let mut best = home;
     let mut best_value = Value::FREE;
     let mut best_rank = u32::MAX;
@@ -374,7 +388,7 @@ fn weakest<M: Memory>(memory: &M, home: u32, now: u32) -> Option<(u32, Value)> {
         let rank = if value == Value::FREE { 0 } else { rank };
         if rank < best_rank {
             best_rank = rank;
-            best = at;
+            best = memory.blurred_way(at, random);
             best_value = value;
         }
         n += 1;

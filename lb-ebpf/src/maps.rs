@@ -11,7 +11,7 @@ use aya_ebpf::{
 use lb_common::{
     arena::{self, Region},
     clients::Client,
-    connections::{Memory, SET, TICK_SHIFT},
+    connections::{Memory, SET, TICK_SHIFT, WAY},
     counters::{self, DROP_WORDS, DropCounters, FlowCounters, Shared, TrafficCounters},
     describe::{BackendDescription, ServiceDescription},
     limits::MAX_INTERFACES,
@@ -230,6 +230,28 @@ impl Memory for Flows {
     }
 
     #[inline(always)]
+    fn blurred(&self, number: u64, other: u64) -> u64 {
+        let mut number = number;
+        // SAFETY: registers only; twice the same is nothing, which neither compiler nor verifier sees.
+        unsafe {
+            core::arch::asm!(
+                "{number} ^= {other}",
+                "{number} ^= {other}",
+                number = inout(reg) number,
+                other = in(reg) other,
+                options(pure, nomem, nostack),
+            );
+        }
+        number
+    }
+
+    #[inline(always)]
+    fn blurred_way(&self, at: u32, other: u64) -> u32 {
+        let at = self.blurred(at.into(), other) as u32;
+        self.home(at) | at & (SET - WAY)
+    }
+
+    #[inline(always)]
     fn now(&self) -> u32 {
         tick()
     }
@@ -320,19 +342,22 @@ pub(crate) fn parsed() -> Option<Result<Parsed, Unparsed>> {
 const _: () = assert!(size_of::<Result<Parsed, Unparsed>>() <= size_of::<Scratch>());
 const _: () = assert!(align_of::<Result<Parsed, Unparsed>>() <= align_of::<Scratch>());
 
-/// Notes where the fragments of a packet go.
-#[inline(always)]
+/// Notes where the fragments of a packet go. Not inlined, for what it needs of the stack.
+#[inline(never)]
 pub(crate) fn note_fragment(tag: u64, word: u64) {
     // Without a note the later fragments are dropped and counted.
     let (Ok(()) | Err(_)) = FRAGMENTS.insert(tag, word, 0);
 }
 
-/// Where they go.
-#[inline(always)]
-pub(crate) fn find_fragment(tag: u64) -> Option<u64> {
+/// Where they go, or [`NO_NOTE`]. Not inlined for the same reason.
+#[inline(never)]
+pub(crate) fn find_fragment(tag: u64) -> u64 {
     // SAFETY: read once; a note that another CPU replaces meanwhile is as good.
-    unsafe { FRAGMENTS.get(tag).copied() }
+    unsafe { FRAGMENTS.get(tag).copied() }.unwrap_or(NO_NOTE)
 }
+
+/// No note: there are not so many services.
+pub(crate) const NO_NOTE: u64 = u64::MAX - 1;
 
 /// Whether another answer may be given now; it is counted as given.
 #[inline(always)]
