@@ -11,6 +11,7 @@ pub mod client;
 pub mod endpoint;
 pub mod gap;
 pub mod haproxy;
+pub mod how_to;
 pub mod imported;
 pub mod keepalived;
 pub mod lab;
