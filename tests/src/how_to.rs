@@ -136,7 +136,6 @@ impl HowTo {
     }
 
     /// A request to the virtual address.
-    #[must_use]
     pub fn get(&self) -> Get {
         Get::new((VIP, 80))
     }
