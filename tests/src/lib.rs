@@ -15,6 +15,7 @@ pub mod netns;
 pub mod packet;
 pub mod pair;
 pub mod process;
+pub mod random;
 pub mod realserver;
 pub mod require;
 pub mod site;
