@@ -5,8 +5,8 @@
 //! the kernel would answer a service's packet with a reset (the virtual address is its own, the
 //! listener is not).
 //!
-//! There are two ways: [`decide_plain`] knows what a ring says of a slot that has not moved lately, and
-//! touches no memory of flows; [`decide`] knows everything.
+//! There are two ways: [`decide_plain`] knows the two commonest shapes of a packet, and [`decide`] knows
+//! everything. A slot that has not moved lately is answered by either without any memory of flows.
 
 use crate::{
     addr::Addr,
@@ -119,12 +119,12 @@ pub fn decide_parsed<'a, F: Frame, A: Arena, S: Steer + Fragments>(
     }
 }
 
-/// [`decide`] for a packet whose 5-tuple is known; `None` where its ring alone does not say who gets
-/// it, or where it does not fit. What is left out here makes the common case short: three copies of this are in the program.
+/// [`decide`] for a packet whose 5-tuple is known; `None` where it does not fit. What is left out here makes the common case short: three copies of this are in the program.
 #[inline(always)]
-pub fn decide_plain<'a, F: Frame, A: Arena>(
+pub fn decide_plain<'a, F: Frame, A: Arena, S: Steer>(
     frame: &F,
     arena: &'a A,
+    steerer: &S,
     ingress: u32,
     packet: Parsed,
 ) -> Option<Decision<'a>> {
@@ -136,7 +136,13 @@ pub fn decide_plain<'a, F: Frame, A: Arena>(
         Err(reason) => return Some(Decision::Drop(reason)),
     };
     let hash = flow_hash(found.entry.hash_key, found.entry.port_mask, &packet.flow);
-    let backend = ring::plain(arena, found.ring(arena), hash)?;
+    let backend = match ring::plain(arena, found.ring(arena), hash) {
+        Some(backend) => backend,
+        None => match steered(arena, steerer, &found, &packet, flags, hash) {
+            Ok(backend) => backend,
+            Err(reason) => return Some(Decision::Drop(reason)),
+        },
+    };
     let forward = Forward {
         packet,
         service: found.entry.id,
@@ -199,6 +205,25 @@ fn place<'a, F: Frame, A: Arena, S: Steer>(
 ) -> Result<Forward<'a>, DropReason> {
     let flags = admit(frame, arena, front, &packet)?;
     let hash = flow_hash(found.entry.hash_key, found.entry.port_mask, &packet.flow);
+    Ok(Forward {
+        packet,
+        service: found.entry.id,
+        backend: steered(arena, steerer, found, &packet, flags, hash)?,
+        hash,
+        new_flow: is_new_flow(flags),
+    })
+}
+
+/// Asks who gets a packet.
+#[inline(always)]
+fn steered<'a, A: Arena, S: Steer>(
+    arena: &'a A,
+    steerer: &S,
+    found: &Found<'_>,
+    packet: &Parsed,
+    flags: u8,
+    hash: u32,
+) -> Result<&'a BackendEntry, DropReason> {
     let backend = steerer.steer(&Question {
         service: found.at(),
         hash,
@@ -208,13 +233,7 @@ fn place<'a, F: Frame, A: Arena, S: Steer>(
         flags,
         about: packet.kind == Kind::Error,
     })?;
-    Ok(Forward {
-        packet,
-        service: found.entry.id,
-        backend: arena.view(backend).ok_or(DropReason::BadTable)?,
-        hash,
-        new_flow: is_new_flow(flags),
-    })
+    arena.view(backend).ok_or(DropReason::BadTable)
 }
 
 /// A later fragment goes where the first one went.

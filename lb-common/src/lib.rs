@@ -15,6 +15,7 @@
 //! * [`connections`]: the flows that are remembered.
 //! * [`decide`]: the decision for one packet, [`steer`] where the ring alone does not say; [`forward`]: carrying it out.
 //! * [`fragments`]: where later fragments go; [`answer`]: what does not fit is told so.
+//! * [`decap`]: the other end of the tunnel, at a real server.
 //! * [`describe`]: the maps for people.
 #![cfg_attr(not(test), no_std)]
 #![expect(
@@ -51,6 +52,8 @@ pub mod encap;
 pub mod forward;
 pub mod fragments;
 pub mod steer;
+
+pub mod decap;
 
 pub mod describe;
 pub mod pod;

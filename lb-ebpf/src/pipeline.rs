@@ -29,11 +29,11 @@ pub(crate) fn run(ctx: XdpContext) -> u32 {
     // checks and all choices by family are decided before the packet comes. Whatever a ring cannot
     // answer alone starts again on the general way.
     if let Some(parsed) = parse::plain_ipv4(&packet) {
-        if let Some(decision) = decide::decide_plain(&packet, &arena, ingress, parsed) {
+        if let Some(decision) = decide::decide_plain(&packet, &arena, &Called, ingress, parsed) {
             return carry_out(&mut packet, ingress, decision);
         }
     } else if let Some(parsed) = parse::plain_ipv6(&packet)
-        && let Some(decision) = decide::decide_plain(&packet, &arena, ingress, parsed)
+        && let Some(decision) = decide::decide_plain(&packet, &arena, &Called, ingress, parsed)
     {
         return carry_out(&mut packet, ingress, decision);
     }

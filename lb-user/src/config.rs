@@ -27,6 +27,7 @@ pub use self::{
     diagnostic::{Diagnostic, Diagnostics, Pos, Severity},
     error::ConfigErrors,
     model::Config,
+    suggest::hint as did_you_mean,
 };
 use self::{tree::Node, walk::Cx};
 

@@ -18,6 +18,8 @@ pub mod track;
 
 pub mod notify;
 
+pub mod alert;
+
 pub mod vrrp;
 
 pub mod health;
@@ -28,7 +30,11 @@ pub mod observe;
 
 pub mod control;
 
+pub mod realserver;
+
 pub mod agent;
+
+pub mod doctor;
 
 pub mod logging;
 

@@ -25,4 +25,5 @@ mod others;
 mod tables;
 
 mod bpftool;
+mod decap;
 mod differential;

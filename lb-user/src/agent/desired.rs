@@ -11,7 +11,10 @@ use anyhow::Context as _;
 use lb_common::limits;
 use tokio::sync::watch;
 
-use super::{RunOptions, backend_addresses, hops, reconcile::Around, routers::Routers, trace};
+use super::{
+    RunOptions, backend_addresses, hops, outlets::Outlets, paths::Paths, reconcile::Around,
+    routers::Routers, trace,
+};
 use crate::{
     config::Config,
     dataplane::{
@@ -23,7 +26,8 @@ use crate::{
         stats::{self, Stats},
         sweep::Usage,
     },
-    net::NetView,
+    net::{NetView, too_big::TooBig},
+    observe::snapshot::Reloads,
     types::IfIndex,
 };
 
@@ -34,13 +38,17 @@ pub(super) struct Desired {
     pub(super) options: RunOptions,
     pub(super) targets: watch::Sender<BTreeSet<IpAddr>>,
     pub(super) view: watch::Receiver<NetView>,
-    /// Backends that are not as configured: they failed their checks, or operators said so.
+    /// Backends that are not as configured: they failed their checks, or the operator said so.
     pub(super) changes: Changes,
+    /// Paths to the ends of tunnels that are narrower than the way there.
+    pub(super) paths: Paths,
     /// The other balancers' addresses.
     pub(super) peers: BTreeSet<IpAddr>,
     pub(super) datapath: Option<Datapath>,
     pub(super) started: SystemTime,
     pub(super) last_reload: LastReload,
+    pub(super) reloads: Reloads,
+    pub(super) outlets: Outlets,
     /// What kept the last reconciliation from its end, once logged.
     pub(super) trouble: Option<String>,
 }
@@ -60,6 +68,14 @@ pub(super) struct Datapath {
     /// Inserts counted when the last whole sweep began, and the one under way.
     pub(super) swept_inserts: u64,
     pub(super) sweep_inserts: u64,
+}
+
+/// The agent's ends of the network watch.
+pub(super) struct Ends {
+    /// Whose next hops are wanted.
+    pub(super) targets: watch::Sender<BTreeSet<IpAddr>>,
+    /// The network as it is.
+    pub(super) view: watch::Receiver<NetView>,
 }
 
 /// Counters of a second ago and now.
@@ -89,9 +105,9 @@ impl Desired {
         config_path: PathBuf,
         config: Config,
         options: RunOptions,
-        targets: watch::Sender<BTreeSet<IpAddr>>,
-        view: watch::Receiver<NetView>,
-        routers: &Routers,
+        Ends { targets, view }: Ends,
+        (routers, changes): (&Routers, Changes),
+        outlets: Outlets,
     ) -> anyhow::Result<Self> {
         let now = SystemTime::now();
         let mut desired = Self {
@@ -99,7 +115,8 @@ impl Desired {
             config,
             options,
             targets,
-            changes: Changes::new(),
+            changes,
+            paths: Paths::default(),
             peers: routers.peers(),
             view,
             datapath: None,
@@ -108,6 +125,8 @@ impl Desired {
                 at: now,
                 error: None,
             },
+            reloads: Reloads::default(),
+            outlets,
             trouble: None,
         };
         desired.want_targets();
@@ -165,6 +184,7 @@ impl Desired {
             &Around {
                 peers: &self.peers,
                 changes: &self.changes,
+                paths: self.paths.mtus(),
             },
         )?;
         self.datapath = Some(datapath);
@@ -211,6 +231,14 @@ impl Desired {
         }
     }
 
+    /// A router says that a tunnelled packet did not fit.
+    pub(super) fn narrow(&mut self, said: &TooBig) {
+        let own = self.view.borrow().own_addresses.clone();
+        if self.paths.learn(said, &self.config, &own, Instant::now()) {
+            self.reconcile();
+        }
+    }
+
     /// Says whose next hops are wanted: those of configured backends, of removed ones that still have
     /// flows, and of peers.
     pub(super) fn want_targets(&self) {
@@ -240,7 +268,8 @@ impl Desired {
             .datapath
             .as_mut()
             .is_some_and(Datapath::look_after_flows);
-        if due || self.trouble.is_some() {
+        let wider = self.paths.expire(Instant::now());
+        if due || wider || self.trouble.is_some() {
             self.reconcile();
         }
     }
@@ -265,7 +294,7 @@ fn capacity(config: &Config) -> Capacity {
     let backends: usize = config
         .services
         .iter()
-        .map(|service| service.backends.len())
+        .map(|service| service.backends.len() + usize::from(service.fallback.is_some()))
         .sum();
     let room = |count: usize, least: u32, most: usize| {
         let wanted = (count * HEADROOM).next_power_of_two().min(most);

@@ -13,18 +13,23 @@ use lb_common::{
 };
 
 use super::{
+    checks::HealthChecks,
     desired::{Datapath, Desired},
     flows,
 };
 use crate::{
     control::proto::{Explanation, Protocol, Reply, Verdict},
-    dataplane::image::{BackendId, ServiceId},
+    dataplane::{
+        compose,
+        image::{BackendId, ServiceId},
+    },
 };
 
 impl Desired {
     /// The answer to `ballast explain`.
     pub(super) fn explain(
         &self,
+        checks: &HealthChecks,
         protocol: Protocol,
         source: SocketAddr,
         destination: SocketAddr,
@@ -44,6 +49,7 @@ impl Desired {
             hash: None,
             slot: None,
             ring_slots: None,
+            notes: Vec::new(),
         };
         let key = FlowKey {
             source: Addr::from(source.ip()),
@@ -67,6 +73,7 @@ impl Desired {
                         let found = Explanation {
                             service: service.map(|service| service.name.clone()),
                             hash: Some(hash),
+                            notes: self.notes(checks, &key),
                             ..pass
                         };
                         with_outcome(found, datapath, outcome)
@@ -75,6 +82,16 @@ impl Desired {
             }
         };
         Reply::Explained(explanation)
+    }
+
+    /// What else decides where a flow goes.
+    fn notes(&self, checks: &HealthChecks, flow: &FlowKey) -> Vec<String> {
+        let front = flow::ServiceKey::new(flow.destination, flow.destination_port, flow.protocol);
+        let mut services = self.config.services.iter();
+        services
+            .find(|service| compose::service_key(service) == front)
+            .map(|service| checks.notes(service))
+            .unwrap_or_default()
     }
 }
 

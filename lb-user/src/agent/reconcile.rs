@@ -31,6 +31,8 @@ pub(super) struct Around<'a> {
     pub(super) peers: &'a BTreeSet<IpAddr>,
     /// Backends that are not as configured.
     pub(super) changes: &'a Changes,
+    /// Path MTUs to the ends of tunnels.
+    pub(super) paths: &'a BTreeMap<IpAddr, u32>,
 }
 
 impl Desired {
@@ -62,6 +64,7 @@ impl Desired {
         let around = Around {
             peers: &self.peers,
             changes: &self.changes,
+            paths: self.paths.mtus(),
         };
         datapath.bring_up_to_date(&self.config, &view, &present, &around)?;
         self.want_targets();
@@ -103,6 +106,7 @@ impl Datapath {
             changes: around.changes,
             front: &front,
             hops: &hops,
+            paths: around.paths,
             applied: self.bpf.applied(),
             usage: self.usage.as_ref(),
             turns: &turns,

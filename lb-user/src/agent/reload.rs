@@ -73,6 +73,10 @@ impl Desired {
             error: result.as_ref().err().map(ToString::to_string),
         };
         match &result {
+            Ok(_) => self.reloads.ok += 1,
+            Err(_) => self.reloads.failed += 1,
+        }
+        match &result {
             Ok(change) => tracing::info!(
                 added = change.services.added.len(),
                 removed = change.services.removed.len(),
@@ -110,6 +114,7 @@ impl Desired {
         }
         let previous = std::mem::replace(&mut self.config, loaded.config);
         self.want_targets();
+        self.outlets.apply(&self.config);
         let opens = self.datapath.is_none() && !self.config.services.is_empty();
         let mut result = if opens {
             self.open().await
@@ -119,7 +124,7 @@ impl Desired {
         // After the data plane: what is announced is forwarded.
         if result.is_ok() {
             result = checks.reconfigure(&self.config).await;
-            self.change(checks.standings());
+            self.change(checks.standings(&self.config));
         }
         if result.is_ok() {
             result = routers.apply(&self.config).await;
@@ -129,9 +134,16 @@ impl Desired {
             // What was applied of it goes back with the old configuration.
             self.config = previous;
             self.want_targets();
+            self.outlets.apply(&self.config);
+            if let Err(error) = checks.reconfigure(&self.config).await {
+                tracing::error!(%error, "the checks of the configuration before do not go on");
+            }
+            self.changes = checks.standings(&self.config);
             self.reconcile();
             return Err(ReloadError::Refused(vec![format!("{error:#}")]));
         }
+        checks.forget_gone();
+        checks.run_commands(&self.config);
         Ok(change)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Diagnostic, Diagnostics, Loaded, Severity,
-    model::{Config, Engine, Forwarding, OnFailure, Scheduler, Service},
+    model::{Config, Engine, Forwarding, Scheduler, Service},
 };
 
 #[cfg(test)]
@@ -33,22 +33,10 @@ const TABLE: &[Line] = &[
         Rule::Section(|c| c.datapath.manage_sysctls),
     ),
     (
-        "alerts",
-        Severity::Error,
-        "alerts are not sent yet",
-        Rule::Section(|c| c.alerts != Default::default()),
-    ),
-    (
         "ipvs",
         Severity::Error,
         "IPVS cannot be used yet",
         Rule::Section(|c| c.ipvs_sync.is_some()),
-    ),
-    (
-        "observability",
-        Severity::Error,
-        "there is no listener for metrics yet",
-        Rule::Section(|c| c.observability.is_some()),
     ),
     (
         "forwarding",
@@ -67,24 +55,6 @@ const TABLE: &[Line] = &[
         Severity::Error,
         "persistence does not work yet",
         Rule::Service(|s| s.persistence.is_some()),
-    ),
-    (
-        "quorum",
-        Severity::Error,
-        "commands of a quorum are not run yet",
-        Rule::Service(|s| s.quorum.on_up.is_some() || s.quorum.on_down.is_some()),
-    ),
-    (
-        "fallback",
-        Severity::Error,
-        "a fallback does not serve yet",
-        Rule::Service(|s| s.fallback.is_some()),
-    ),
-    (
-        "on_failure",
-        Severity::Error,
-        "weight_zero does not keep connections yet, use `remove`",
-        Rule::Service(|s| s.on_failure == OnFailure::WeightZero),
     ),
 ];
 

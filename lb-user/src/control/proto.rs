@@ -74,7 +74,7 @@ pub enum Reply {
     /// To [`Request::Explain`].
     Explained(Explanation),
     /// To [`Request::Backend`]: it is as asked.
-    Changed,
+    Changed(Changed),
     /// The request cannot be met; nothing has changed.
     Refused {
         /// One line a reason.
@@ -90,6 +90,25 @@ impl Reply {
             errors: vec![error.into()],
         }
     }
+}
+
+/// What is said about a backend now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Its service.
+    pub service: String,
+    /// Its name.
+    pub backend: String,
+    /// `enabled`, `drained` or `disabled`.
+    pub mode: String,
+    /// The weight in force.
+    pub weight: u16,
+    /// Whether it was something else before.
+    pub changed: bool,
+    /// Since when it is other than configured (Unix time, seconds); `null`: it is as configured.
+    pub since_unix: Option<u64>,
+    /// What somebody should know about it.
+    pub warning: Option<String>,
 }
 
 /// Services that a reload concerned.
@@ -130,6 +149,9 @@ pub struct Explanation {
     pub slot: Option<u32>,
     /// Slots of that ring.
     pub ring_slots: Option<u32>,
+    /// What else decides it: a service below quorum, backends that get no new flows.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// What becomes of a packet.

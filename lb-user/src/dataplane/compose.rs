@@ -76,6 +76,8 @@ pub struct Inputs<'a> {
     pub front: &'a Front,
     /// The way to every backend; those that are not in it have not been looked up yet.
     pub hops: &'a BTreeMap<IpAddr, Hop>,
+    /// Path MTUs to the ends of tunnels, where they are narrower than the way there, bytes.
+    pub paths: &'a BTreeMap<IpAddr, u32>,
     /// What the maps contain: flows are where it says.
     pub applied: &'a Image,
     /// What the last whole sweep of the connection table found.
@@ -108,6 +110,8 @@ pub enum Admission {
     Drained,
     /// None at all: what it has is lost.
     Out,
+    /// All new ones: it is the fallback of a service below quorum.
+    Alone,
 }
 
 /// What is kept from one image to the next.
@@ -197,7 +201,10 @@ fn add_service(
 ) -> Result<(), NoRoom> {
     let id = ids.service(key)?;
     let members = members(inputs, service, id, key, ids)?;
-    let owners = owners(service, key, &members, cache);
+    let mut owners = owners(service, key, &members, cache);
+    if let Some(fallback) = alone(&members) {
+        owners = vec![fallback; owners.len()].into();
+    }
     let empty = RingImage::default();
     let old = inputs.applied.services.get(&id);
     let old = old.filter(|old| old.key == key).map_or(&empty, |s| &s.ring);
@@ -257,7 +264,8 @@ fn members(
     key: flow::ServiceKey,
     ids: &mut Ids,
 ) -> Result<Vec<Placed>, NoRoom> {
-    let mut backends: Vec<&Backend> = service.backends.iter().collect();
+    let fallback = service.fallback_backend();
+    let mut backends: Vec<&Backend> = service.backends.iter().chain(&fallback).collect();
     backends.sort_by_key(|backend| (backend.address, backend.port));
     let wanted = backends.iter().map(|b| (b.address, b.port.get()));
     let backend_ids = ids.backends(key, wanted)?;
@@ -277,6 +285,14 @@ fn members(
         place(inputs, key, info, change.admission, known, ids)
     });
     Ok(placed.collect())
+}
+
+/// The place of the one who gets all new flows, if there is one. The ring of the others stays cached:
+/// it is what comes back.
+fn alone(members: &[Placed]) -> Option<u16> {
+    let mut admissions = members.iter().map(|member| member.admission);
+    let alone = admissions.position(|admission| admission == Admission::Alone)?;
+    u16::try_from(alone).ok()
 }
 
 /// Backends that are configured no more, but may have flows: they live on until nothing names them.
@@ -319,6 +335,11 @@ fn place(
         (None, Some(applied)) => applied.entry,
         (hop, _) => entry(&info, hop.unwrap_or(&Hop::Unresolved), tunnel_source),
     };
+    if let Some(path) = inputs.paths.get(&info.address)
+        && info.tunnel
+    {
+        entry.mtu = entry.mtu.min(u16::try_from(*path).unwrap_or(u16::MAX));
+    }
     let reachable = entry.mode != ForwardMode::Unresolved as u8;
     entry.flags = 0;
     if !reachable || admission == Admission::Out {
@@ -439,10 +460,15 @@ fn set_sequence(
     };
     let seats: Vec<schedule::Seat> = (0u16..)
         .zip(members)
-        .filter(|(_, m)| m.lives() && m.admission == Admission::Open && m.member.weight > 0)
+        .filter(|(_, m)| m.lives())
+        .filter(|(_, m)| match m.admission {
+            Admission::Open => m.member.weight > 0,
+            Admission::Alone => true,
+            Admission::Drained | Admission::Out => false,
+        })
         .map(|(local, m)| schedule::Seat {
             local,
-            weight: m.member.weight,
+            weight: m.member.weight.max(1),
             flows: flows(&m.id),
         })
         .collect();

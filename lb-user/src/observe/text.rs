@@ -7,7 +7,7 @@ use super::snapshot::{Backend, Datapath, Service, Snapshot, Traffic};
 mod vrrp;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// The screen, with a line feed at the end.
 #[must_use]
@@ -57,6 +57,29 @@ fn head(out: &mut String, snapshot: &Snapshot) {
     match &snapshot.datapath {
         Some(datapath) => head_of_datapath(out, datapath),
         None => line(out, "datapath    none: there are no services"),
+    }
+    if let Some(listener) = &snapshot.listener {
+        match &listener.problem {
+            None => line(out, &format!("metrics     {}", listener.listen)),
+            Some(problem) => {
+                let listen = listener.listen;
+                line(
+                    out,
+                    &format!("PROBLEM     no metrics on {listen}: {problem}"),
+                );
+            }
+        }
+    }
+    for way in &snapshot.alerts {
+        if let Some(problem) = &way.problem {
+            let (by, waiting) = (&way.by, way.waiting);
+            line(
+                out,
+                &format!(
+                    "PROBLEM     alerts by {by} do not arrive, {waiting} changes wait: {problem}"
+                ),
+            );
+        }
     }
     if let Some(problem) = &snapshot.problem {
         line(out, &format!("PROBLEM     {problem}"));
@@ -130,15 +153,73 @@ fn services(out: &mut String, services: &[Service]) {
                 service.traffic.new_flows,
             ),
         );
+        quorum(out, service);
         if rows.is_empty() {
             line(out, "  no backends");
             continue;
         }
         table_line(out, &widths, &COLUMNS.map(str::to_owned), None);
         for (row, backend) in rows.iter().zip(&service.backends) {
-            table_line(out, &widths, row, backend.reason.as_deref());
+            table_line(out, &widths, row, note(backend).as_deref());
         }
     }
+}
+
+/// Only what somebody has to know.
+fn quorum(out: &mut String, service: &Service) {
+    let fallback = service.fallback.as_ref().filter(|fallback| fallback.serves);
+    if let Some(quorum) = service.quorum.as_ref().filter(|quorum| !quorum.up) {
+        let (weight, needed) = (quorum.weight, quorum.needed);
+        let since = for_seconds(quorum.for_seconds);
+        line(
+            out,
+            &format!("  BELOW QUORUM for {since}: weight {weight} of {needed} serves"),
+        );
+    }
+    if let Some(fallback) = fallback {
+        let at = SocketAddr::new(fallback.address, fallback.port);
+        let (rate, packets) = (rate(&fallback.traffic), fallback.traffic.packets);
+        let lost = if fallback.next_hop.is_none() {
+            "; the way to it is not known"
+        } else {
+            ""
+        };
+        line(
+            out,
+            &format!("  the fallback {at} serves: {rate} packets/s, {packets} packets{lost}"),
+        );
+    }
+}
+
+/// Why a backend is as it is, and what the operator said.
+fn note(backend: &Backend) -> Option<String> {
+    let said = backend.said.as_ref().map(|said| {
+        let mut words = Vec::new();
+        if said.mode != "enabled" {
+            words.push(said.mode.clone());
+        }
+        if let Some(weight) = said.weight {
+            words.push(format!("weight {weight} instead of {}", backend.weight));
+        }
+        let since = for_seconds(said.for_seconds);
+        format!("operator: {} for {since}", words.join(", "))
+    });
+    // "drained by the operator" need not be said twice.
+    let mode = backend.said.as_ref().map(|said| said.mode.as_str());
+    let reason = backend.reason.clone();
+    let reason = reason.filter(|reason| mode.is_none_or(|mode| !reason.starts_with(mode)));
+    let notes: Vec<String> = reason.into_iter().chain(said).collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// The weight in force.
+fn weight(backend: &Backend) -> u16 {
+    let said = backend.said.as_ref().and_then(|said| said.weight);
+    said.unwrap_or(backend.weight)
+}
+
+fn for_seconds(seconds: u64) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(seconds))
 }
 
 fn row(backend: &Backend, service: &Service) -> [String; 9] {
@@ -153,7 +234,7 @@ fn row(backend: &Backend, service: &Service) -> [String; 9] {
         backend.name.clone(),
         SocketAddr::new(backend.address, backend.port).to_string(),
         backend.forwarding.clone(),
-        backend.weight.to_string(),
+        weight(backend).to_string(),
         share,
         backend.state.name().to_owned(),
         rate(&backend.traffic),

@@ -22,13 +22,13 @@ fn what_works_is_not_refused() {
 
 #[test]
 fn a_service_is_refused_for_what_it_asks_alone() {
-    let text = "datapath: { interfaces: [eth0] }\nservices:\n  - name: web\n    address: 10.0.0.1\n    port: 80\n    on_failure: weight_zero\n    backends: [{ address: 10.0.0.2 }]\n";
+    let text = "datapath: { interfaces: [eth0] }\nservices:\n  - name: web\n    address: 10.0.0.1\n    port: 80\n    persistence: { timeout: 50s }\n    backends: [{ address: 10.0.0.2 }]\n";
     let unsupported = validate_str("t.yaml", text).unwrap().unsupported();
     assert_eq!(
         unsupported.to_string(),
-        "t.yaml:6:17: services[0].on_failure: weight_zero does not keep connections yet, use `remove`"
+        "t.yaml:6:18: services[0].persistence: persistence does not work yet"
     );
-    let fine = text.replace("weight_zero", "remove");
+    let fine = text.replace("    persistence: { timeout: 50s }\n", "");
     let unsupported = validate_str("t.yaml", &fine).unwrap().unsupported();
     assert!(unsupported.is_empty(), "{unsupported}");
 }

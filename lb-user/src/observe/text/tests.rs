@@ -9,11 +9,13 @@ fn backend(name: &str, state: BackendState, slots: u32, reason: Option<&str>) ->
         address: "10.0.0.11".parse().unwrap(),
         port: 80,
         weight: 1,
+        said: None,
         forwarding: "direct_routing".to_owned(),
         state,
         reason: reason.map(str::to_owned),
         health: None,
         next_hop: None,
+        path_mtu: 1500,
         slots,
         traffic: Traffic {
             packets: 1200,
@@ -24,7 +26,7 @@ fn backend(name: &str, state: BackendState, slots: u32, reason: Option<&str>) ->
     }
 }
 
-fn snapshot() -> Snapshot {
+pub(in crate::observe) fn snapshot() -> Snapshot {
     Snapshot {
         schema_version: SCHEMA_VERSION,
         version: "0.1.0".to_owned(),
@@ -38,6 +40,7 @@ fn snapshot() -> Snapshot {
                 error: None,
                 at_unix: 0,
             },
+            reloads: Reloads::default(),
         },
         datapath: Some(Datapath {
             interfaces: vec![Interface {
@@ -106,6 +109,8 @@ fn snapshot() -> Snapshot {
                 new_flows: 80,
                 packets_per_second: 24.8,
             },
+            quorum: None,
+            fallback: None,
             backends: vec![
                 backend("web1", BackendState::Up, 1009, None),
                 backend(
@@ -118,6 +123,38 @@ fn snapshot() -> Snapshot {
         }],
         drops: [("fragment".to_owned(), 3), ("no_backend".to_owned(), 0)].into(),
         problem: None,
+        checks: CheckLoad::default(),
+        listener: None,
+        alerts: Vec::new(),
+    }
+}
+
+#[test]
+fn a_listener_that_does_not_listen_and_alerts_that_do_not_arrive_are_problems() {
+    let mut document = snapshot();
+    document.listener = Some(Listener {
+        listen: "127.0.0.1:9191".parse().unwrap(),
+        problem: None,
+    });
+    document.alerts = vec![AlertWay {
+        by: "smtp".to_owned(),
+        sent: 1,
+        failed: 2,
+        left_out: 0,
+        waiting: 3,
+        problem: None,
+    }];
+    let fine = screen(&document);
+    assert!(fine.contains("\nmetrics     127.0.0.1:9191\n"), "{fine}");
+    assert!(!fine.contains("alerts"), "{fine}");
+    document.listener.as_mut().unwrap().problem = Some("address already in use".to_owned());
+    document.alerts[0].problem = Some("192.168.200.1 port 25: timed out".to_owned());
+    let bad = screen(&document);
+    for problem in [
+        "\nPROBLEM     no metrics on 127.0.0.1:9191: address already in use\n",
+        "\nPROBLEM     alerts by smtp do not arrive, 3 changes wait: 192.168.200.1 port 25: timed out\n",
+    ] {
+        assert!(bad.contains(problem), "{bad}");
     }
 }
 
@@ -144,6 +181,62 @@ web  172.16.0.125:80/tcp  maglev  ring 1009  25 packets/s, 2400 packets, 193 KiB
 dropped     fragment 3
 ";
     assert_eq!(screen(&snapshot()), expected);
+}
+
+#[test]
+fn what_the_operator_said_and_a_lost_quorum_are_on_the_screen() {
+    let mut snapshot = snapshot();
+    let service = &mut snapshot.services[0];
+    service.quorum = Some(Quorum {
+        up: false,
+        for_seconds: 75,
+        weight: 1,
+        needed: 2,
+        hysteresis: 0,
+    });
+    service.fallback = Some(Fallback {
+        address: "10.0.0.9".parse().unwrap(),
+        port: 80,
+        serves: true,
+        next_hop: None,
+        traffic: Traffic::default(),
+    });
+    let said = |mode: &str, weight| {
+        Some(Override {
+            mode: mode.to_owned(),
+            weight,
+            since_unix: 0,
+            for_seconds: 5,
+        })
+    };
+    let down = Some("down: connection refused");
+    service.backends = vec![
+        backend(
+            "one",
+            BackendState::NoNewFlows,
+            0,
+            Some("drained by the operator"),
+        ),
+        backend("two", BackendState::Down, 0, down),
+        backend("three", BackendState::Up, 0, None),
+    ];
+    service.backends[0].said = said("drained", None);
+    service.backends[1].said = said("drained", Some(9));
+    service.backends[2].said = said("enabled", Some(3));
+    let screen = screen(&snapshot);
+    for expected in [
+        "\n  BELOW QUORUM for 1m 15s: weight 1 of 2 serves\n",
+        "\n  the fallback 10.0.0.9:80 serves: 0 packets/s, 0 packets; the way to it is not known\n",
+        "  operator: drained for 5s\n",
+        "  down: connection refused; operator: drained, weight 9 instead of 1 for 5s\n",
+        "  operator: weight 3 instead of 1 for 5s\n",
+    ] {
+        assert!(
+            screen.contains(expected),
+            "{expected:?} is not in:\n{screen}"
+        );
+    }
+    assert!(!screen.contains("by the operator"), "{screen}");
 }
 
 #[test]
