@@ -9,6 +9,7 @@ pub mod bench;
 pub mod capture;
 pub mod client;
 pub mod endpoint;
+pub mod fleet;
 pub mod gap;
 pub mod haproxy;
 pub mod imported;
