@@ -9,13 +9,12 @@ use lb_user::dataplane::schedule;
 use crate::{
     balancer::{Balancer, Wanted},
     flows::Step,
-    table::SERVICES,
     world::{World, client_address, open, protocol},
 };
 
 /// Every flow has ended long ago: no slot, no entry and no backend is left from what was.
 pub(crate) fn is_quiet(world: &mut World) -> Result<(), String> {
-    world.forget();
+    world.calm_down();
     world.pass(QUIET, true)?;
     world.note("all is quiet");
     let balancer = world.balancer();

@@ -62,6 +62,8 @@ pub(crate) struct Balancer {
 pub(crate) struct Answer {
     /// The backend's address, or why there is none.
     pub(crate) backend: Result<IpAddr, DropReason>,
+    /// What `explain` said before, where that is certain.
+    pub(crate) explained: Option<IpAddr>,
     /// What was known of its slot before.
     pub(crate) previous: Option<Previous>,
 }
@@ -75,7 +77,7 @@ impl Balancer {
             names: BTreeMap::new(),
             infos: BTreeMap::new(),
             applied: Image::default(),
-            ids: Ids::of(&Image::default(), SERVICES as u32, BACKENDS),
+            ids: Ids::of(&Image::default(), SERVICES, BACKENDS),
             cache: RingCache::default(),
             sweeper: Sweeper::default(),
             usage: None,
@@ -150,7 +152,7 @@ impl Balancer {
         assert!(applied.is_consistent(), "{applied:?}");
         let retired = store.retired(&applied);
         Self {
-            ids: Ids::after(&applied, retired, SERVICES as u32, BACKENDS),
+            ids: Ids::after(&applied, retired, SERVICES, BACKENDS),
             store,
             applied,
             cache: RingCache::default(),
@@ -203,15 +205,12 @@ impl Balancer {
             let entry: &BackendEntry = arena.view(at).expect("an entry");
             entry.address.to_ip()
         });
-        // What is told to people is what was done, where it is not a matter of turns and room.
-        if let (Ok(explained), Ok(said)) = (&explained, &said)
-            && explained.why != Why::Turn
-            && !self.table.refused()
-        {
-            assert_eq!(explained.backend.address.to_ip(), *said, "explain lies");
-        }
+        // What is told to people is what is done, where it is no matter of turns and of room.
+        let foreseen = explained.as_ref().ok();
+        let foreseen = foreseen.filter(|e| e.why != Why::Turn && !self.table.refused());
         Some(Answer {
             backend: said,
+            explained: foreseen.map(|explained| explained.backend.address.to_ip()),
             previous: explained.ok().map(|explained| explained.state.previous()),
         })
     }

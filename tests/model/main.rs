@@ -9,6 +9,7 @@ mod table;
 mod world;
 
 use std::{
+    panic,
     sync::atomic::{AtomicU64, Ordering},
     thread,
 };
@@ -34,7 +35,11 @@ fn living_flows_stay_on_living_backends_in_every_history() {
                 if seed >= HISTORIES {
                     return seen;
                 }
-                let (outcome, world) = play(seed);
+                let played = panic::catch_unwind(|| play(seed));
+                let (outcome, world) = played.unwrap_or_else(|cause| {
+                    eprintln!("a panic; replay with SEED={seed}");
+                    panic::resume_unwind(cause)
+                });
                 if let Err(broken) = outcome {
                     let last = world.log.len().saturating_sub(40);
                     eprintln!("{}", world.log[last..].join("\n"));

@@ -13,7 +13,10 @@ use lb_common::{
 use lb_tests::random::Random;
 use lb_user::{
     config::model::{Protocol, Scheduler, Service, ServiceKey},
-    dataplane::compose::{Admission, Hop},
+    dataplane::{
+        compose::{Admission, Hop},
+        schedule,
+    },
 };
 
 use crate::{
@@ -32,7 +35,9 @@ pub(crate) struct World {
     before: Vec<Wanted>,
     balancer: Option<Balancer>,
     flows: Vec<Flow>,
+    /// Plans that changed something.
     changes: u64,
+    calm: bool,
     next_port: u16,
     pub(crate) log: Vec<String>,
     pub(crate) seen: Seen,
@@ -63,6 +68,7 @@ impl World {
             balancer: Some(balancer),
             flows: Vec::new(),
             changes: 0,
+            calm: false,
             next_port: 1024,
             log: Vec::new(),
             seen: Seen::default(),
@@ -77,9 +83,10 @@ impl World {
         self.balancer.as_mut().expect("there always is one")
     }
 
-    /// All flows end without a word.
-    pub(crate) fn forget(&mut self) {
+    /// All flows end without a word, and nothing goes wrong any more.
+    pub(crate) fn calm_down(&mut self) {
         self.flows.clear();
+        self.calm = true;
     }
 
     /// The agent dies and another one starts after a while.
@@ -101,7 +108,6 @@ impl World {
     /// The operator or the checks have changed what is wanted from `before`.
     pub(crate) fn changed(&mut self, before: Wanted) -> Outcome {
         self.before.push(before);
-        self.changes += 1;
         self.bury();
         self.reconcile()
     }
@@ -120,10 +126,13 @@ impl World {
     /// all the time and tells flows apart in one way.
     fn is_promised(&self, service: &Service, home: IpAddr) -> bool {
         let by_source = |service: &Service| service.scheduler == Scheduler::Sh;
-        let same = |wanted: &Wanted| {
-            let old = service_with(wanted, service.key());
-            old.is_some_and(|old| by_source(old) == by_source(service))
+        let by_turn = |service: &Service| schedule::is_stateful(service.scheduler);
+        let same = |old: &Service| {
+            // Of a datagram nobody can say that it is not the first: it takes its turn.
+            let takes_turns = service.protocol == Protocol::Udp && by_turn(service);
+            by_source(old) == by_source(service) && (!takes_turns || by_turn(old))
         };
+        let same = |wanted: &Wanted| service_with(wanted, service.key()).is_some_and(same);
         self.before.iter().all(same) && !is_dead(&self.wanted, service, home)
     }
 
@@ -132,7 +141,8 @@ impl World {
         let wanted = self.wanted.clone();
         let plan = self.balancer().plan(&wanted);
         let length = plan.len() as u64;
-        let stops = if length > 0 && self.random.percent(10) {
+        self.changes += u64::from(length > 0);
+        let stops = if length > 0 && !self.calm && self.random.percent(10) {
             Some(self.random.below(length))
         } else {
             None
@@ -301,7 +311,13 @@ impl World {
             return Ok(());
         };
         self.must_live(&service, backend)?;
-        self.flows[index].sent(step, backend, &answer, &events, self.now);
+        let promised = self.is_promised(&service, backend);
+        let flow = &mut self.flows[index];
+        flow.sent(step, backend, &answer, &events, self.now);
+        flow.evicted |= !promised;
+        if step == Step::Syn {
+            flow.opened = self.changes;
+        }
         Ok(())
     }
 
@@ -352,13 +368,12 @@ impl World {
         let services = self.wanted.config.services.clone();
         for _ in 0..count {
             let service = &services[self.random.index(services.len())];
+            let client = u32::try_from(self.random.below(5000)).expect("small");
+            let port = self.random.below(u64::from(u16::MAX));
             let key = FlowKey {
-                source: Addr::from(client_address(
-                    service.address,
-                    1000 + self.random.next() as u32 % 5000,
-                )),
+                source: Addr::from(client_address(service.address, 1000 + client)),
                 destination: Addr::from(service.address),
-                source_port: self.random.next() as u16 | 1,
+                source_port: u16::try_from(port).expect("small"),
                 destination_port: service.port.get(),
                 protocol: protocol(service),
             };
@@ -382,6 +397,12 @@ impl World {
         let balancer = self.balancer.as_ref().expect("there always is one");
         let answer = balancer.steer(key, flags, step == Step::About);
         let (events, evicted) = balancer.table.take();
+        if let Some(answer) = &answer
+            && let (Some(explained), Ok(backend)) = (answer.explained, answer.backend)
+            && explained != backend
+        {
+            return Err(format!("explain says {explained}, and it is {backend}"));
+        }
         if let Some(Err(DropReason::BadTable)) = answer.map(|answer| answer.backend) {
             return Err("the ring makes no sense".to_owned());
         }
