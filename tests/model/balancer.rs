@@ -234,4 +234,4 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 const ARENA: u32 = 1 << 20;
 /// Backends that the maps have room for: few, so that indices are used again.
-const BACKENDS: u32 = 48;
+const BACKENDS: u32 = 96;

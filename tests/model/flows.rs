@@ -36,7 +36,7 @@ pub(crate) struct Flow {
     /// When its last packet went by, milliseconds.
     pub(crate) last: u64,
     /// It is not remembered, though it should be: its slot has moved, and there was no room.
-    refused: bool,
+    pub(crate) refused: bool,
     /// It was pushed out while it was weak.
     pub(crate) evicted: bool,
     /// How many changes there had been when it was opened.

@@ -128,4 +128,4 @@ impl Memory for Table {
 }
 
 /// Services that the maps have room for.
-pub(crate) const SERVICES: u32 = 4;
+pub(crate) const SERVICES: u32 = 8;
