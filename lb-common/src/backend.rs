@@ -47,6 +47,9 @@ pub const TAGS_AS_RECEIVED: u8 = 0xff;
 /// [`BackendEntry::flags`]: what it served is lost. For the agent, which must see a death only once.
 pub const DEAD: u8 = 1;
 
+/// [`BackendEntry::flags`]: it gets no new flows, not even of clients that are known to be with it.
+pub const CLOSED: u8 = 2;
+
 /// Where a backend's entry is now, by its id: how a remembered flow finds it.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Default, FromBytes, IntoBytes, Immutable, KnownLayout,
@@ -96,7 +99,7 @@ pub struct BackendEntry {
     pub vlans: [u16; MAX_VLAN_TAGS],
     /// Tunnel: how many low bits of the outer source vary with the flow.
     pub source_bits: u8,
-    /// [`DEAD`]
+    /// [`DEAD`], [`CLOSED`]
     pub flags: u8,
     /// Counts the backends that have had this id and the times they died; tells a remembered flow
     /// from one that is lost.

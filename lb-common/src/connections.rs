@@ -20,8 +20,15 @@
 //!
 //! A flow that is established is never pushed out by a new one: if all eight ways are, the new flow
 //! is not remembered, and the ring answers for it.
+//!
+//! Where a service keeps clients with their backend, the client has an entry like a flow's, under a tag of
+//! another kind: one table to size, to sweep and to bound.
 
-use crate::verdict::FlowEvent;
+use crate::{
+    arena::Arena,
+    clients::{self, Client},
+    verdict::FlowEvent,
+};
 
 /// Nanoseconds of a tick, as a shift: a little more than a second.
 pub const TICK_SHIFT: u32 = 30;
@@ -43,10 +50,14 @@ pub enum State {
     Closing = 1,
     /// A SYN went by and nothing since.
     Opening = 2,
+    /// A client of whom only first packets of flows were seen: anybody can send those in its name.
+    Newcomer = 3,
     /// One packet from the middle of a flow went by, or the first of a UDP flow.
-    Glimpsed = 3,
+    Glimpsed = 4,
     /// More than that.
-    Established = 4,
+    Established = 5,
+    /// A client with a flow that was more than its first packet.
+    Client = 6,
 }
 
 impl State {
@@ -56,8 +67,10 @@ impl State {
         match byte {
             1 => Some(Self::Closing),
             2 => Some(Self::Opening),
-            3 => Some(Self::Glimpsed),
-            4 => Some(Self::Established),
+            3 => Some(Self::Newcomer),
+            4 => Some(Self::Glimpsed),
+            5 => Some(Self::Established),
+            6 => Some(Self::Client),
             _ => None,
         }
     }
@@ -123,12 +136,12 @@ impl Value {
         (self.0 >> 56) as u8
     }
 
-    /// Whether a flow is here.
+    /// Whether a flow or a client is here.
     #[inline(always)]
     #[must_use]
     pub const fn is_taken(self) -> bool {
-        // 1 … 4 by one comparison.
-        self.state_byte().wrapping_sub(State::Closing as u8) < State::Established as u8
+        // 1 … 6 by one comparison.
+        self.state_byte().wrapping_sub(State::Closing as u8) < State::Client as u8
     }
 
     /// Ticks since the flow was seen. A clock that is a little behind the writer's counts as 0.
@@ -137,6 +150,20 @@ impl Value {
     pub const fn idle(self, now: u32) -> u32 {
         let idle = now.wrapping_sub(self.tick()) & TICK_MASK;
         if idle > TICK_MASK / 2 { 0 } else { idle }
+    }
+
+    /// A client's value after a packet of one of its flows: of one that is `proven` to be more than its
+    /// first packet, or not.
+    #[inline(always)]
+    #[must_use]
+    const fn visited(self, proven: bool, now: u32) -> Self {
+        let state = if proven {
+            State::Client as u8
+        } else {
+            self.state_byte()
+        };
+        let rest = self.0 & 0xffff_ffff;
+        Self(rest | ((now & TICK_MASK) as u64) << 32 | (state as u64) << 56)
     }
 
     /// The value after another packet of the flow.
@@ -194,7 +221,7 @@ impl Packet {
 
 /// What the program remembers: the table, clocks, budgets and counters. The kernel's implementation
 /// is in `lb-ebpf/src/maps.rs`; the agent and the tests have others.
-pub trait Memory {
+pub trait Memory: Sized {
     /// The key of the table.
     fn secret(&self) -> u64;
     /// Byte offset of the home set for a random number.
@@ -218,6 +245,10 @@ pub trait Memory {
     fn turn(&self, service: u32) -> u32;
     /// Counts for a service.
     fn count(&self, service: u32, event: FlowEvent);
+    /// [`clients::host`], in the program by a function that the verifier looks at only once.
+    fn client_host<A: Arena>(&self, arena: &A, client: Client) -> Option<u32> {
+        clients::host(arena, self, client)
+    }
 }
 
 /// A remembered flow.
@@ -260,12 +291,24 @@ pub fn find<M: Memory>(memory: &M, tag: u64) -> Option<Hit> {
     None
 }
 
-/// Notes that another packet of a remembered flow went by.
+/// Notes that another packet of a remembered flow went by. Whether that says more than the one before:
+/// once a tick, and when the flow gets further.
 #[inline(always)]
-pub fn refresh<M: Memory>(memory: &M, hit: &Hit, packet: Packet, now: u32) {
+pub fn refresh<M: Memory>(memory: &M, hit: &Hit, packet: Packet, now: u32) -> bool {
     let next = hit.value.after(packet, now);
-    if next != hit.value {
+    let news = next != hit.value;
+    if news {
         // If somebody else was quicker, that is as good.
+        memory.exchange(hit.at + 8, hit.value.word(), next.word());
+    }
+    news
+}
+
+/// Notes that a packet of a remembered client went by: see [`State::Newcomer`] for `proven`.
+#[inline(always)]
+pub fn visit<M: Memory>(memory: &M, hit: &Hit, proven: bool, now: u32) {
+    let next = hit.value.visited(proven, now);
+    if next != hit.value {
         memory.exchange(hit.at + 8, hit.value.word(), next.word());
     }
 }

@@ -66,6 +66,19 @@ pub const fn flow_tag(key: u64, port_mask: u32, secret: u64, source: Addr, port:
     wide & !0xffff_ffff | digest & 0xffff_ffff
 }
 
+/// What the connection table knows a client by, given the prefix that its addresses share. The upper half
+/// is a hash that says its slot, the lower half a keyed digest with another salt than a flow's: a client
+/// is taken for a flow as seldom as 64 random bits are alike.
+#[inline(always)]
+#[must_use]
+pub const fn client_tag(key: u64, secret: u64, prefix: Addr) -> u64 {
+    let [high, low] = prefix.words();
+    let digest = mix64(mix64(high ^ secret ^ CLIENT_SALT) ^ low);
+    wide_hash(key, prefix, 0) & !0xffff_ffff | digest & 0xffff_ffff
+}
+
+const CLIENT_SALT: u64 = 0xc13f_a9a9_02a6_328f;
+
 /// The flow hash in a tag.
 #[inline(always)]
 #[must_use]

@@ -44,6 +44,7 @@ pub mod hash;
 pub mod counters;
 pub mod verdict;
 
+pub mod clients;
 pub mod connections;
 
 pub mod answer;

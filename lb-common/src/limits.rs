@@ -2,7 +2,7 @@
 
 /// Version of the layout of every pinned map. Part of the pin path (`v<LAYOUT>/`), so that a map of
 /// another layout is never opened by accident. Raise it with any change to this crate's map types.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// `datapath.interfaces`: XDP attachment points.
 pub const MAX_INTERFACES: usize = 16;

@@ -217,6 +217,13 @@ impl<'a, A: Arena> Ring<'a, A> {
         Ok((local as u16).wrapping_sub(1))
     }
 
+    /// Whether new flows go by turns.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_sequence(&self) -> bool {
+        self.header.sequence_length != 0
+    }
+
     /// Whose turn it is; `None` where there is no sequence.
     #[inline(always)]
     #[must_use]

@@ -85,8 +85,11 @@ pub struct ServiceEntry {
     pub budget: u32,
     /// What of the client's port is in the flow hash: 0xffff, or 0 for nothing.
     pub port_mask: u32,
+    /// Leading bits of the address (of 128, see [`Addr::prefix`]) that make two sources one client whose
+    /// flows stay together; 0: flows go each its way. Only together with [`STATEFUL`].
+    pub client_bits: u32,
     /// Always 0.
-    pub reserved: [u32; 3],
+    pub reserved: [u32; 2],
 }
 
 /// [`ServiceEntry::flags`]: a service.
@@ -96,7 +99,8 @@ pub const VIP: u32 = 2;
 /// [`ServiceEntry::flags`]: an address of this host.
 pub const OWN: u32 = 4;
 
-/// [`ServiceEntry::flags`]: new flows are spread by the ring's sequence, and every flow is remembered.
+/// [`ServiceEntry::flags`]: every flow is remembered, and new ones are spread by the ring's sequence where
+/// it has one.
 pub const STATEFUL: u32 = 8;
 
 /// Offset of [`ServiceEntry::ring`] in its entry.

@@ -1,5 +1,5 @@
 //! Which backend a flow gets where the ring alone does not say: its slot has moved, or its service
-//! spreads new flows by turns.
+//! spreads new flows by turns or keeps clients with their backend.
 //!
 //! * A remembered flow stays where it is, while that backend lives.
 //! * A TCP connection that opens goes to the slot's owner and is remembered. Where it cannot be, it
@@ -7,11 +7,14 @@
 //! * Any other packet of a flow that is not remembered is older than the move: it goes to the
 //!   previous owner while that lives, and is remembered. UDP says of no packet that it is the first,
 //!   so a new UDP flow goes there, too.
+//! * Where clients stay with their backend, whatever may be a new flow of a remembered client goes there,
+//!   and slots are those of the client, so that balancers that share no memory agree on it.
 
 use crate::{
     addr::Addr,
     arena::Arena,
     backend::{self, BackendEntry},
+    clients::{self, Client, News},
     connections::{self, Hit, Memory, Packet, Remembered, State, Value},
     flow::TCP,
     fragments::{Fragments, Note},
@@ -33,6 +36,8 @@ pub enum Why {
     Previous,
     /// It was its turn.
     Turn,
+    /// Its client is remembered there: what the table says.
+    Client(Value),
 }
 
 /// What [`steer`] needs to know of a packet: plain numbers, so that the program can ask in a function
@@ -100,7 +105,33 @@ pub struct With<'a, A, M> {
 impl<A: Arena, M: Memory> Steer for With<'_, A, M> {
     #[inline(always)]
     fn steer(&self, question: &Question) -> Result<u32, DropReason> {
-        steer(self.arena, self.memory, question)
+        let (arena, memory) = (self.arena, self.memory);
+        let steered = steer(arena, memory, question)?;
+        if steered.news != News::Nothing {
+            let further = steered.news == News::Further;
+            clients::note(arena, memory, question, steered.backend, further);
+        }
+        Ok(steered.backend)
+    }
+}
+
+/// An answer of [`steer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steered {
+    /// Where the entry of the backend is that gets the packet.
+    pub backend: u32,
+    /// What is to be noted of its client.
+    pub news: News,
+}
+
+impl Steered {
+    /// Nothing to note.
+    #[inline(always)]
+    const fn to(backend: u32) -> Self {
+        Self {
+            backend,
+            news: News::Nothing,
+        }
     }
 }
 
@@ -132,12 +163,14 @@ pub fn steer<A: Arena, M: Memory>(
     arena: &A,
     memory: &M,
     question: &Question,
-) -> Result<u32, DropReason> {
+) -> Result<Steered, DropReason> {
     let entry: &ServiceEntry = arena.view(question.service).ok_or(DropReason::BadTable)?;
     let ring = Ring::open(arena, service::ring_of(arena, question.service))?;
-    let slot = ring.slot(slot_of(question.hash, ring.slots()))?;
+    let client = Client::of(question, entry, memory.secret());
+    let hash = hash_of(question, client);
+    let slot = ring.slot(slot_of(hash, ring.slots()))?;
     if slot.previous() == Previous::Plain {
-        return ring.backend(slot.owner());
+        return ring.backend(slot.owner()).map(Steered::to);
     }
     let packet = question.packet();
     let now = memory.now();
@@ -146,39 +179,68 @@ pub fn steer<A: Arena, M: Memory>(
     if let Some(hit) = &found
         && let Some(backend) = stays(arena, hit, packet)
     {
-        if !question.about {
-            connections::refresh(memory, hit, packet, now);
-        }
+        let further = !question.about
+            && connections::refresh(memory, hit, packet, now)
+            && client.is_somebody();
         memory.count(entry.id, FlowEvent::Hit);
-        return Ok(backend);
+        let news = if further {
+            News::Further
+        } else {
+            News::Nothing
+        };
+        return Ok(Steered { backend, news });
     }
     memory.count(entry.id, FlowEvent::Miss);
-    let miss = Miss::of(&ring, slot, entry, question, packet)?;
+    let miss = Miss::of(&ring, slot, entry, question, packet, hash)?;
     // An entry that does not hold any more must not be found by the next packet.
     if question.about || !miss.remembers && found.is_none() {
         if miss.is_older {
             memory.count(entry.id, FlowEvent::ToPrevious);
         }
-        return ring.backend(miss.refused);
+        return ring.backend(miss.refused).map(Steered::to);
     }
-    let local = if miss.by_turn {
-        ring.sequence(memory.turn(entry.id)).unwrap_or(miss.wanted)
+    let is_clients = miss.may_be_new && client.is_somebody();
+    let host = if is_clients {
+        memory.client_host(arena, client)
     } else {
-        miss.wanted
+        None
     };
-    let backend = ring.backend(local)?;
-    if miss.is_older {
+    let backend = match host {
+        Some(backend) => backend,
+        None if miss.by_turn => {
+            let turn = ring.sequence(memory.turn(entry.id));
+            ring.backend(turn.unwrap_or(miss.wanted))?
+        }
+        None => ring.backend(miss.wanted)?,
+    };
+    if miss.is_older && host.is_none() {
         memory.count(entry.id, FlowEvent::ToPrevious);
     }
-    let event = keep(arena, memory, entry, tag, backend, packet, found, now)?;
+    let there: &BackendEntry = arena.view(backend).ok_or(DropReason::BadTable)?;
+    let event = keep(memory, entry, tag, there, packet.first_state(), found, now);
     memory.count(entry.id, event);
     if event == FlowEvent::Insert || event == FlowEvent::Eviction {
-        return Ok(backend);
+        let news = if is_clients {
+            News::NewFlow
+        } else {
+            News::Nothing
+        };
+        return Ok(Steered { backend, news });
     }
     if let Some(hit) = &found {
         connections::forget(memory, hit);
     }
-    ring.backend(miss.refused)
+    ring.backend(miss.refused).map(Steered::to)
+}
+
+/// The hash that says a flow's slot.
+#[inline(always)]
+const fn hash_of(question: &Question, client: Client) -> u32 {
+    if client.is_somebody() {
+        client.hash()
+    } else {
+        question.hash
+    }
 }
 
 /// The backend of a remembered flow, if the flow stays with it.
@@ -201,6 +263,8 @@ struct Miss {
     remembers: bool,
     /// Whether the sequence says who is wanted.
     by_turn: bool,
+    /// Whether it may be the first packet of its flow.
+    may_be_new: bool,
     /// Whether it goes to a previous owner because it is older than the move.
     is_older: bool,
 }
@@ -213,11 +277,12 @@ impl Miss {
         service: &ServiceEntry,
         question: &Question,
         packet: Packet,
+        hash: u32,
     ) -> Result<Self, DropReason> {
         let owner = slot.owner();
         let previous = match slot.previous() {
             Previous::Local(local) => local,
-            Previous::Older => ring.older(question.hash)?,
+            Previous::Older => ring.older(hash)?,
             Previous::Table | Previous::Plain => NOBODY,
         };
         // Who has what nobody remembers, now and after any later miss.
@@ -229,7 +294,8 @@ impl Miss {
                 wanted: owner,
                 refused: settled,
                 remembers: true,
-                by_turn: true,
+                by_turn: ring.has_sequence(),
+                may_be_new,
                 is_older: false,
             });
         }
@@ -241,43 +307,33 @@ impl Miss {
             refused: settled,
             remembers: moving && !packet.resets,
             by_turn: false,
+            may_be_new,
             is_older: !packet.opens && previous != NOBODY,
         })
     }
 }
 
-/// Remembers a flow, if the budget and the table have room for it.
+/// Remembers a flow or a client, if the budget and the table have room for it.
 #[inline(always)]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "inlined: a struct would live on a small stack"
-)]
-fn keep<A: Arena, M: Memory>(
-    arena: &A,
+pub(crate) fn keep<M: Memory>(
     memory: &M,
     service: &ServiceEntry,
     tag: u64,
-    backend: u32,
-    packet: Packet,
+    backend: &BackendEntry,
+    state: State,
     own: Option<Hit>,
     now: u32,
-) -> Result<FlowEvent, DropReason> {
+) -> FlowEvent {
     if !memory.grant(service.id, service.budget, now) {
-        return Ok(FlowEvent::OverBudget);
+        return FlowEvent::OverBudget;
     }
-    let backend: &BackendEntry = arena.view(backend).ok_or(DropReason::BadTable)?;
     // An id fits: see `limits`.
-    let value = Value::new(
-        backend.id as u16,
-        backend.generation,
-        now,
-        packet.first_state(),
-    );
-    Ok(match connections::remember(memory, tag, value, own, now) {
+    let value = Value::new(backend.id as u16, backend.generation, now, state);
+    match connections::remember(memory, tag, value, own, now) {
         Remembered::Kept => FlowEvent::Insert,
         Remembered::Evicted => FlowEvent::Eviction,
         Remembered::Full => FlowEvent::Full,
-    })
+    }
 }
 
 /// What [`steer`] would say, without remembering or counting anything: for `explain`.
@@ -292,7 +348,9 @@ pub fn explain<'a, A: Arena, M: Memory>(
 ) -> Result<Explained<'a>, DropReason> {
     let entry: &ServiceEntry = arena.view(question.service).ok_or(DropReason::BadTable)?;
     let ring = Ring::open(arena, service::ring_of(arena, question.service))?;
-    let number = slot_of(question.hash, ring.slots());
+    let client = Client::of(question, entry, memory.secret());
+    let hash = hash_of(question, client);
+    let number = slot_of(hash, ring.slots());
     let slot = ring.slot(number)?;
     let view = |at: Result<u32, DropReason>| arena.view(at?).ok_or(DropReason::BadTable);
     let said = |backend, why| {
@@ -304,9 +362,7 @@ pub fn explain<'a, A: Arena, M: Memory>(
             owner: view(ring.backend(slot.owner())).ok(),
             previous: match slot.previous() {
                 Previous::Local(local) => view(ring.backend(local)).ok(),
-                Previous::Older => {
-                    view(ring.older(question.hash).and_then(|l| ring.backend(l))).ok()
-                }
+                Previous::Older => view(ring.older(hash).and_then(|l| ring.backend(l))).ok(),
                 Previous::Plain | Previous::Table => None,
             },
             backend: view(backend)?,
@@ -323,7 +379,14 @@ pub fn explain<'a, A: Arena, M: Memory>(
     {
         return said(Ok(backend), Why::Remembered(hit.value));
     }
-    let miss = Miss::of(&ring, slot, entry, question, packet)?;
+    let miss = Miss::of(&ring, slot, entry, question, packet, hash)?;
+    if miss.may_be_new
+        && client.is_somebody()
+        && let Some(known) = connections::find(memory, client.tag)
+        && let Some(backend) = clients::host(arena, memory, client)
+    {
+        return said(Ok(backend), Why::Client(known.value));
+    }
     let why = if miss.by_turn {
         Why::Turn
     } else if miss.is_older {

@@ -10,6 +10,7 @@ use aya_ebpf::{
 };
 use lb_common::{
     arena::{self, Region},
+    clients::Client,
     connections::{Memory, SET, TICK_SHIFT},
     counters::{self, DROP_WORDS, DropCounters, FlowCounters, Shared, TrafficCounters},
     describe::{BackendDescription, ServiceDescription},
@@ -17,6 +18,8 @@ use lb_common::{
     parse::{Parsed, Unparsed},
     verdict::{DropReason, FlowEvent},
 };
+
+use crate::pipeline;
 
 /// `BPF_F_MMAPABLE`
 const MMAPABLE: usize = 1 << 10;
@@ -144,7 +147,7 @@ impl arena::Arena for Arena {
 /// that was compared to be the one that is added; without this, LLVM computes the sum twice and
 /// compares the other one.
 #[inline(always)]
-fn opaque(value: u32) -> u64 {
+pub(crate) fn opaque(value: u32) -> u64 {
     let mut value = u64::from(value);
     // SAFETY: one register moved to itself (an empty template would give two source lines one
     // address, which the kernel refuses).
@@ -262,6 +265,14 @@ impl Memory for Flows {
     }
 
     #[inline(always)]
+    fn client_host<A: arena::Arena>(&self, _: &A, client: Client) -> Option<u32> {
+        match pipeline::client_host(client.tag) {
+            0 => None,
+            entry => Some(entry as u32),
+        }
+    }
+
+    #[inline(always)]
     fn count(&self, service: u32, event: FlowEvent) {
         if let Some(counters) = FLOW_STATS.get_ptr_mut(service) {
             let words = counters.cast::<[u64; 8]>();
@@ -313,7 +324,7 @@ const _: () = assert!(align_of::<Result<Parsed, Unparsed>>() <= align_of::<Scrat
 #[inline(always)]
 pub(crate) fn note_fragment(tag: u64, word: u64) {
     // Without a note the later fragments are dropped and counted.
-    let _ = FRAGMENTS.insert(tag, word, 0);
+    let (Ok(()) | Err(_)) = FRAGMENTS.insert(tag, word, 0);
 }
 
 /// Where they go.
@@ -353,7 +364,7 @@ fn tick() -> u32 {
 }
 
 const _: () = assert!(core::mem::offset_of!(Shared, turn) == 0);
-const _: () = assert!(size_of::<FlowCounters>() == 8 * size_of::<u64>());
+const _: () = assert!(size_of::<FlowCounters>() == size_of::<[u64; 8]>());
 
 /// Index of the interface a frame came in by.
 #[inline(always)]

@@ -7,6 +7,7 @@ use aya_ebpf::{
 use lb_common::{
     addr::Addr,
     answer,
+    clients::{self, Client, News},
     decide::{self, Decision, Forward},
     forward::{self, Exit},
     fragments::{Fragments, Note},
@@ -76,9 +77,18 @@ impl Steer for Called {
             | u32::from(question.protocol | if question.about { ABOUT } else { 0 }) << 16
             | u32::from(question.flags) << 24;
         let answer = steer_flow(high, low, ports, question.hash, question.service);
-        match u32::try_from(answer) {
-            Ok(entry) => Ok(entry),
-            Err(_) => Err(DropReason::from_low_bits(answer as u32)),
+        // Out of the verifier's sight: what it learns from the news would tell apart all that follows.
+        let entry = maps::opaque(answer as u32) as u32;
+        let failed = maps::opaque((answer >> 32) as u32 & 1);
+        let news = (answer >> NEWS) as u32;
+        if news != 0 {
+            let further = news == News::Further as u32;
+            note_client(high, low, question.service, entry, further.into());
+        }
+        if failed == 0 {
+            Ok(entry)
+        } else {
+            Err(DropReason::from_low_bits(entry))
         }
     }
 }
@@ -103,7 +113,12 @@ impl Fragments for Called {
     }
 }
 
-/// [`steer::steer`]: where the backend's entry is, or a reason beyond 32 bits.
+/// What an answer of [`steer_flow`] has beyond 32 bits: that they are a reason …
+const FAILED: u64 = 1 << 32;
+/// … and, from this bit on, the [`News`].
+const NEWS: u32 = 33;
+
+/// [`steer::steer`]: where the backend's entry is, or a reason.
 #[inline(never)]
 #[expect(
     unsafe_code,
@@ -128,9 +143,51 @@ extern "C" fn steer_flow(high: u64, low: u64, ports: u32, hash: u32, service: u3
         None => Err(DropReason::BadTable),
     };
     match steered {
-        Ok(entry) => u64::from(entry),
-        Err(reason) => 1 << 32 | u64::from(reason as u32),
+        Ok(steered) => u64::from(steered.backend) | (steered.news as u64) << NEWS,
+        Err(reason) => FAILED | u64::from(reason as u32),
     }
+}
+
+/// [`clients::host`] for a client's tag: where the backend's entry is, or 0.
+#[inline(never)]
+#[expect(
+    unsafe_code,
+    reason = "a name of its own is what gives the function global linkage"
+)]
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn client_host(tag: u64) -> u64 {
+    let Some(arena) = maps::Arena::open() else {
+        return 0;
+    };
+    let Some(flows) = maps::Flows::open(&arena) else {
+        return 0;
+    };
+    clients::host(&arena, &flows, Client { tag }).map_or(0, u64::from)
+}
+
+/// [`clients::note`]. The result says nothing: a function that is verified alone has one.
+#[inline(never)]
+#[expect(
+    unsafe_code,
+    reason = "a name of its own is what gives the function global linkage"
+)]
+#[unsafe(no_mangle)]
+extern "C" fn note_client(high: u64, low: u64, service: u32, backend: u32, further: u32) -> u64 {
+    let question = Question {
+        service,
+        hash: 0,
+        source: Addr::from_words([high, low]),
+        source_port: 0,
+        protocol: 0,
+        flags: 0,
+        about: false,
+    };
+    if let Some(arena) = maps::Arena::open()
+        && let Some(flows) = maps::Flows::open(&arena)
+    {
+        clients::note(&arena, &flows, &question, backend, further != 0);
+    }
+    0
 }
 
 #[inline(always)]

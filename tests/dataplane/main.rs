@@ -19,6 +19,7 @@ mod ipv6_header;
 mod link_layer;
 mod services;
 mod sources;
+mod steering;
 mod transport;
 
 mod others;

@@ -8,12 +8,11 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use lb_tests::{
-    ballast::{Agent, Config, Forwarding::DirectRouting, ballast, binary},
+    ballast::{Config, Forwarding::DirectRouting, ballast, binary},
     netns::Host,
     pair::Setup,
     process::command,
     site::Site,
-    topology::VIP,
     vrrp::vrrp_yaml,
 };
 use serde_json::Value;

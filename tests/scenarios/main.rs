@@ -19,6 +19,7 @@ mod realserver;
 mod reload;
 mod restart;
 mod scale;
+mod schedulers;
 mod setups;
 mod support;
 mod vrrp_calm;

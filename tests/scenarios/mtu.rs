@@ -106,7 +106,7 @@ fn what_a_router_says_about_the_tunnel_reaches_the_client() {
         for host in [&net.lb.host, &net.client.host] {
             host.sh("ip route add 10.2.0.0/24 via 10.0.0.200")?;
         }
-        let _tunnel = realserver::tunnel(&web, &[VIP.into()], &[net.lb.v4.into()])?;
+        realserver::tunnel(&web, &[VIP.into()], &[net.lb.v4.into()])?;
         let far_away = Backend::new("web1", Ipv4Addr::new(10, 2, 0, 101), Forwarding::Tunnel);
         let service = Service::new("web", VIP, PORT).backend(far_away);
         let config = Config::on(&["eth0"]).service(service);

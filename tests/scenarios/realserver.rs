@@ -17,7 +17,7 @@ use lb_tests::{
     topology::{Node, OneLb, VIP, attach_xdp_pass, one_lb},
 };
 
-use crate::support::{all_answer, in_lab, on_site};
+use crate::support::{SOON, all_answer, in_lab, on_site};
 
 const VIPS: [&str; 2] = ["10.0.0.125", "fd00::125"];
 const TUNNEL: [&str; 4] = ["--tunnel", "--decapsulation=xdp", "--from", "10.0.0.2"];
@@ -279,7 +279,7 @@ fn connections_of_a_tunnel_outlive_a_second_up() {
     on_site(&[Tunnel], |site| {
         let web = &site.net.webs[0].host;
         let client = &site.net.client.host;
-        let mut slow = client.run(|| Connection::open(&site.get().path("/slow")))?;
+        let mut slow = client.run(|| Connection::open(&site.get().path("/slow").limit(SOON)))?;
         slow.request()?;
         succeeds(web, "up", &["--vip", VIPS[0], VIPS[1], "--tunnel"])?;
         slow.finish().map(drop)

@@ -27,6 +27,8 @@ pub struct Machine {
     pub host: Host,
     /// Its cable.
     pub port: Port,
+    /// The switch's programs live as long as this.
+    _network: Network,
 }
 
 impl Machine {
@@ -44,7 +46,11 @@ impl Machine {
         let host = lab.host(name)?;
         let address: IpNet = address.parse()?;
         let port = network.connect(&host, &Nic::new(device).address(address))?;
-        Ok(Self { host, port })
+        Ok(Self {
+            host,
+            port,
+            _network: network.clone(),
+        })
     }
 
     /// Power off: first the carrier goes, then every process, then the interface.

@@ -187,3 +187,23 @@ fn the_table_agrees_with_a_map_while_it_has_room() {
         );
     }
 }
+
+#[test]
+fn a_client_is_weak_until_one_of_its_flows_goes_on() {
+    let table = Table::new(2);
+    put(&table, 1, 7, State::Newcomer);
+    let known = find(&table, 1).unwrap();
+    visit(&table, &known, false, 5);
+    let known = find(&table, 1).unwrap();
+    assert_eq!(known.value, Value::new(7, 0, 5, State::Newcomer));
+    visit(&table, &known, true, 5);
+    let known = find(&table, 1).unwrap();
+    assert_eq!(known.value, Value::new(7, 0, 5, State::Client));
+    visit(&table, &known, false, 6);
+    let known = find(&table, 1).unwrap();
+    assert_eq!(known.value, Value::new(7, 0, 6, State::Client));
+    for tag in 2..=8 {
+        put(&table, tag, 0, State::Client);
+    }
+    assert_eq!(put(&table, 9, 0, State::Opening), Remembered::Full);
+}

@@ -24,7 +24,7 @@ use crate::{
     health::{
         self, Changes, Load, Network, Report, Services, Subject,
         guard::Link,
-        service::{Event, Member, Override, ServiceHealth, Standing},
+        service::{Event, Member, Override, ServiceHealth, Standing, Why},
     },
     net::NetView,
     types::Weight,
@@ -287,7 +287,9 @@ fn change(member: &Member) -> Change {
     Change {
         admission: match member.standing {
             Standing::Serving => Admission::Open,
-            Standing::Lingering(_) => Admission::Drained,
+            Standing::Lingering(Why::Weight | Why::Drained) => Admission::Drained,
+            // Persistence must not send clients back to who fails.
+            Standing::Lingering(_) => Admission::Closed,
             Standing::Out(_) => Admission::Out,
         },
         weight: member.asked.weight.map(Weight::get),

@@ -1,6 +1,9 @@
 //! Where a flow would go: asked of the arena itself, by the code that the XDP program runs.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use lb_common::{
     addr::Addr,
@@ -18,7 +21,7 @@ use super::{
     flows,
 };
 use crate::{
-    control::proto::{Explanation, Protocol, Reply, Verdict},
+    control::proto::{Explanation, Moved, Protocol, Remembered, Reply, Verdict},
     dataplane::{
         compose,
         image::{BackendId, ServiceId},
@@ -50,6 +53,9 @@ impl Desired {
             slot: None,
             ring_slots: None,
             notes: Vec::new(),
+            decided_by: None,
+            moved: None,
+            remembered: None,
         };
         let key = FlowKey {
             source: Addr::from(source.ip()),
@@ -81,7 +87,7 @@ impl Desired {
                 }
             }
         };
-        Reply::Explained(explanation)
+        Reply::Explained(Box::new(explanation))
     }
 
     /// What else decides where a flow goes.
@@ -115,59 +121,115 @@ fn with_outcome(
     let info = |entry: &BackendEntry| backends.get(&BackendId(entry.id)).map(|b| &b.info);
     let backend = info(explained.backend);
     let (verdict, what) = verdict(explained.backend);
+    let moved = moved(datapath, &explained);
+    let remembered = remembered(datapath, &explained);
     Explanation {
         verdict,
         reason: format!(
             "slot {} of {}{}: {what}",
             explained.slot,
             explained.slots,
-            history(datapath, &explained)
+            history(datapath, &explained, moved.as_ref(), remembered.as_ref())
         ),
         backend: backend.map(|info| info.name.clone()),
         backend_address: backend.map(|info| SocketAddr::new(info.address, info.port)),
         slot: Some(explained.slot),
         ring_slots: Some(explained.slots),
+        decided_by: Some(word(explained.why).to_owned()),
+        moved,
+        remembered,
         ..found
     }
 }
 
-/// What there is to say of a slot that has moved, or of a flow that is remembered.
-fn history(datapath: &Datapath, explained: &Explained<'_>) -> String {
+/// The name of a backend.
+fn name(datapath: &Datapath, entry: Option<&BackendEntry>) -> String {
     let backends = &datapath.bpf.applied().backends;
-    let name = |entry: Option<&BackendEntry>| {
-        let backend = entry.and_then(|entry| backends.get(&BackendId(entry.id)));
-        backend.map_or_else(|| "nobody".to_owned(), |b| b.info.name.clone())
-    };
-    let clock = flows::clock();
-    let mut text = String::new();
-    if let (Some(moved_at), Some(previous)) = (explained.moved_at, explained.previous) {
-        let ago = clock.boot.saturating_sub(moved_at);
-        let (from, to) = (name(Some(previous)), name(explained.owner));
-        text = format!(" moved {ago} s ago from {from} to {to}, and older flows stay with {from}");
+    let backend = entry.and_then(|entry| backends.get(&BackendId(entry.id)));
+    backend.map_or_else(|| "nobody".to_owned(), |b| b.info.name.clone())
+}
+
+/// The slot's last move, if it matters to this flow.
+fn moved(datapath: &Datapath, explained: &Explained<'_>) -> Option<Moved> {
+    let (owner, previous) = (explained.owner, explained.previous?);
+    // With a ring of another size before, every slot counts as moved.
+    if owner.is_some_and(|owner| owner.id == previous.id) {
+        return None;
     }
+    Some(Moved {
+        seconds_ago: flows::clock().boot.saturating_sub(explained.moved_at?),
+        from: name(datapath, Some(previous)),
+        to: name(datapath, owner),
+    })
+}
+
+/// What is remembered of the flow, or of its client.
+fn remembered(datapath: &Datapath, explained: &Explained<'_>) -> Option<Remembered> {
+    let (Why::Remembered(value) | Why::Client(value)) = explained.why else {
+        return None;
+    };
+    let id = BackendId(u32::from(value.id()));
+    let service = datapath.bpf.applied().backends.get(&id)?.info.service_id;
+    let state = State::from_byte(value.state_byte())?;
+    let lifetime = datapath.cache.lifetimes().get(&service)?.of(state);
+    let left = lifetime.saturating_sub(value.idle(flows::clock().tick));
+    Some(Remembered {
+        state: format!("{state:?}").to_lowercase(),
+        // A tick is a little more than a second.
+        seconds_left: (u64::from(left) << TICK_SHIFT) / 1_000_000_000,
+    })
+}
+
+/// What there is to say of a slot that has moved, or of a flow that is remembered.
+fn history(
+    datapath: &Datapath,
+    explained: &Explained<'_>,
+    moved: Option<&Moved>,
+    remembered: Option<&Remembered>,
+) -> String {
+    let mut text = String::new();
+    if let Some(Moved {
+        seconds_ago,
+        from,
+        to,
+    }) = moved
+    {
+        text = format!(
+            " moved {seconds_ago} s ago from {from} to {to}, and flows that are older stay with {from}"
+        );
+    }
+    let backend = name(datapath, Some(explained.backend));
+    let until = remembered.map_or_else(String::new, |known| {
+        let at = SystemTime::now() + Duration::from_secs(known.seconds_left);
+        let at = humantime::format_rfc3339_seconds(at);
+        format!(
+            " until {at} (in {} s) if nothing more is seen",
+            known.seconds_left
+        )
+    });
+    let state = remembered.map_or("", |known| known.state.as_str());
     match explained.why {
-        Why::Owner | Why::Previous => {}
+        Why::Owner => {}
+        Why::Previous => text += "; it is not remembered, and UDP does not tell whether it is new",
         Why::Turn => text += "; a new flow goes to whose turn it is",
-        Why::Remembered(value) => {
-            let entry = backends.get(&BackendId(u32::from(value.id())));
-            let lifetimes = entry.and_then(|b| {
-                let lifetimes = datapath.cache.lifetimes().get(&b.info.service_id)?;
-                let state = State::from_byte(value.state_byte())?;
-                Some((state, lifetimes.of(state)))
-            });
-            if let Some((state, lifetime)) = lifetimes {
-                // A tick is a little more than a second.
-                let left = lifetime.saturating_sub(value.idle(clock.tick));
-                let left = (u64::from(left) << TICK_SHIFT) / 1_000_000_000;
-                text += &format!(
-                    "; this flow ({state:?}) is remembered on {} for another {left} s",
-                    name(Some(explained.backend))
-                )
-                .to_lowercase();
-            }
+        Why::Remembered(_) => {
+            text += &format!("; this flow ({state}) is remembered on {backend}{until}");
+        }
+        Why::Client(_) => {
+            text += &format!("; new flows of this client ({state}) go to {backend}{until}");
         }
     }
     text
+}
+
+fn word(why: Why) -> &'static str {
+    match why {
+        Why::Owner => "owner",
+        Why::Turn => "turn",
+        Why::Remembered(_) => "remembered",
+        Why::Client(_) => "client",
+        Why::Previous => "previous",
+    }
 }
 
 fn verdict(backend: &BackendEntry) -> (Verdict, String) {

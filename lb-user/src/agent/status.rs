@@ -11,7 +11,7 @@ use lb_common::{backend::ForwardMode, limits::LAYOUT, verdict::DropReason};
 use super::{
     checks::HealthChecks,
     desired::{Datapath, Desired, Rates},
-    operate, outlets,
+    flows, operate, outlets,
     overrides::Kept,
     roles,
     routers::Routers,
@@ -28,6 +28,7 @@ use crate::{
         compose,
         image::{BackendId, BackendImage, ServiceId, ServiceImage},
         stats::{self, Stats, Traffic},
+        sweep::Usage,
     },
     health::{
         Load, Report, Subject,
@@ -158,6 +159,7 @@ impl Datapath {
                 used: used.into(),
                 total: total.into(),
             },
+            connection_table: self.connection_table(),
         }
     }
 }
@@ -188,6 +190,7 @@ struct Figures<'a> {
     backends: HashMap<(ServiceId, IpAddr, u16), (BackendId, &'a BackendImage)>,
     now: Stats,
     rates: &'a Rates,
+    usage: Option<&'a Usage>,
 }
 
 impl<'a> Figures<'a> {
@@ -204,6 +207,7 @@ impl<'a> Figures<'a> {
                 .collect(),
             now: stats::read(&datapath.bpf),
             rates: &datapath.rates,
+            usage: datapath.usage.as_ref(),
         }
     }
 
@@ -357,6 +361,9 @@ fn service(
             slots: found
                 .and_then(|(_, id, _)| slots.get(&id).copied())
                 .unwrap_or(0),
+            flows: found
+                .map(|(figures, id, _)| flows::of_backend(figures.usage, id))
+                .unwrap_or_default(),
             traffic: found
                 .map(|(figures, id, _)| figures.traffic(|stats| stats.backends.get(&id)))
                 .unwrap_or_default(),
@@ -372,6 +379,21 @@ fn service(
         ring_slots: known
             .and_then(|(_, _, image)| u32::try_from(image.ring.slots.len()).ok())
             .unwrap_or(0),
+        moved_slots: known.map_or(0, |(_, _, image)| flows::moved_slots(image)),
+        flows: known
+            .map(|(figures, id, _)| {
+                let listed = service
+                    .backends
+                    .iter()
+                    .map(|b| (id, b.address, b.port.get()));
+                let listed = listed.filter_map(|key| Some(figures.backends.get(&key)?.0));
+                let everyone = figures.backends.values();
+                let everyone = everyone.filter(|(_, backend)| backend.info.service_id == id);
+                let everyone = everyone.map(|(id, _)| *id);
+                let events = figures.now.flows.get(&id).copied().unwrap_or_default();
+                flows::of_service(figures.usage, events, listed, everyone)
+            })
+            .unwrap_or_default(),
         traffic: known
             .map(|(figures, id, _)| figures.traffic(|stats| stats.services.get(&id)))
             .unwrap_or_default(),

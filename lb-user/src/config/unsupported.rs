@@ -2,7 +2,7 @@
 
 use super::{
     Diagnostic, Diagnostics, Loaded, Severity,
-    model::{Config, Engine, Forwarding, Scheduler, Service},
+    model::{Config, Engine, Forwarding, Service},
 };
 
 #[cfg(test)]
@@ -43,18 +43,6 @@ const TABLE: &[Line] = &[
         Severity::Error,
         "nat does not work yet, use `direct_routing` or `tunnel`",
         Rule::Service(|s| s.forwarding == Forwarding::Nat),
-    ),
-    (
-        "scheduler",
-        Severity::Error,
-        "only maglev works yet",
-        Rule::Service(|s| s.scheduler != Scheduler::Maglev),
-    ),
-    (
-        "persistence",
-        Severity::Error,
-        "persistence does not work yet",
-        Rule::Service(|s| s.persistence.is_some()),
     ),
 ];
 

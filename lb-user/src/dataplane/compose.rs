@@ -10,7 +10,7 @@ use std::{
 
 use lb_common::{
     addr::Addr,
-    backend::{BackendEntry, DEAD, ForwardMode, TAGS_AS_RECEIVED},
+    backend::{BackendEntry, CLOSED, DEAD, ForwardMode, TAGS_AS_RECEIVED},
     connections::{TICK_MASK, TICK_SHIFT},
     flow,
     hash::{mix64, slot_of},
@@ -106,8 +106,10 @@ pub enum Admission {
     /// As it can.
     #[default]
     Open,
-    /// No new ones; those it has stay.
+    /// No new ones, but of clients that persistence keeps with it; those it has stay.
     Drained,
+    /// No new ones, whosever they are; those it has stay.
+    Closed,
     /// None at all: what it has is lost.
     Out,
     /// All new ones: it is the fallback of a service below quorum.
@@ -210,8 +212,8 @@ fn add_service(
     let old = old.filter(|old| old.key == key).map_or(&empty, |s| &s.ring);
     let (ring, used) = ring(inputs, service, id, key, &members, owners, old, ids);
     let grace = grace(service);
-    let earlier = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
-    cache.deadline = earlier(cache.deadline, moves::deadline(&ring, grace));
+    let deadline = moves::deadline(&ring, grace);
+    cache.deadline = cache.deadline.into_iter().chain(deadline).min();
     cache.wants_sweep |= moves::has_table_slots(&ring);
     cache.counts_flows |= schedule::counts_flows(service.scheduler);
     cache.lifetimes.insert(id, lifetimes(service));
@@ -226,9 +228,10 @@ fn add_service(
         hash_key: hash_key(inputs.config.datapath.hash_key.as_deref(), key),
         name: service.name.to_string(),
         steering: Steering {
-            stateful: schedule::is_stateful(service.scheduler),
+            stateful: remembers_all(service),
             by_source: service.scheduler == Scheduler::Sh,
             budget: per_tick(service.new_flow_budget),
+            client_bits: client_bits(service),
         },
         ring,
     };
@@ -313,7 +316,7 @@ fn leavers(
             ..applied.info.clone()
         };
         let known = (*id, applied.entry.generation);
-        Some(place(inputs, key, info, Admission::Drained, known, ids))
+        Some(place(inputs, key, info, Admission::Closed, known, ids))
     })
     .collect()
 }
@@ -341,7 +344,11 @@ fn place(
         entry.mtu = entry.mtu.min(u16::try_from(*path).unwrap_or(u16::MAX));
     }
     let reachable = entry.mode != ForwardMode::Unresolved as u8;
-    entry.flags = 0;
+    entry.flags = if admission == Admission::Closed {
+        CLOSED
+    } else {
+        0
+    };
     if !reachable || admission == Admission::Out {
         entry.flags = DEAD;
         // A death voids what is remembered, once.
@@ -408,7 +415,7 @@ fn ring(
             living: &|id| !dead.contains(&id),
             now: inputs.now,
             grace: grace(service),
-            stateful: schedule::is_stateful(service.scheduler),
+            stateful: remembers_all(service),
             foreign: inputs.usage.map(|usage| usage.foreign(id)),
         });
         let needed = needed(inputs.usage, &ring, members.len());
@@ -428,7 +435,7 @@ fn needed(usage: Option<&Usage>, ring: &RingImage, members: usize) -> BTreeSet<u
     needed.extend(ring.named().map(usize::from));
     let latest = ring.since.iter().max().copied().unwrap_or(0);
     let has_flows = |id: &BackendId| match usage {
-        Some(usage) if usage.began > latest.saturating_add(1) => usage.backends.contains_key(id),
+        Some(usage) if usage.began > latest.saturating_add(1) => usage.has_flows(*id),
         _ => true,
     };
     if !ring.is_quiet() {
@@ -464,7 +471,7 @@ fn set_sequence(
         .filter(|(_, m)| match m.admission {
             Admission::Open => m.member.weight > 0,
             Admission::Alone => true,
-            Admission::Drained | Admission::Out => false,
+            Admission::Drained | Admission::Closed | Admission::Out => false,
         })
         .map(|(local, m)| schedule::Seat {
             local,
@@ -525,6 +532,18 @@ fn owners(
     owners
 }
 
+/// Whether every flow of a service is remembered.
+fn remembers_all(service: &Service) -> bool {
+    schedule::is_stateful(service.scheduler) || service.persistence.is_some()
+}
+
+/// Leading bits of the addresses of one client, of the 128 that [`Addr`] has; 0 without persistence.
+fn client_bits(service: &Service) -> u32 {
+    let in_front = if service.address.is_ipv4() { 96 } else { 0 };
+    let length = service.persistence.map(|p| u32::from(p.prefix_length));
+    length.map_or(0, |length| in_front + length)
+}
+
 /// How long flows older than a move are looked after, seconds.
 fn grace(service: &Service) -> u32 {
     let grace = match service.protocol {
@@ -549,6 +568,7 @@ fn lifetimes(service: &Service) -> Lifetimes {
             Protocol::Tcp => timeouts.established,
             Protocol::Udp => timeouts.udp,
         }),
+        client: service.persistence.map_or(0, |p| ticks(p.timeout)),
     }
 }
 

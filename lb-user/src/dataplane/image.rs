@@ -65,12 +65,14 @@ pub struct ServiceImage {
 /// What the front table says of a service's flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Steering {
-    /// New flows are spread by turns, and every flow is remembered.
+    /// Every flow is remembered, and new ones are spread by turns where there is a sequence.
     pub stateful: bool,
     /// Whether flows of one client all go one way.
     pub by_source: bool,
     /// New flows that may be remembered in a tick.
     pub budget: u32,
+    /// Leading bits (of 128) of the addresses of one client, whose flows stay together; 0: they need not.
+    pub client_bits: u32,
 }
 
 impl Default for Steering {
@@ -79,6 +81,7 @@ impl Default for Steering {
             stateful: false,
             by_source: false,
             budget: 100_000,
+            client_bits: 0,
         }
     }
 }

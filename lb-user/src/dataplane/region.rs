@@ -157,6 +157,7 @@ fn front_entries(front: &Front, services: &[FrontService]) -> Vec<ServiceEntry> 
         id: service.id.0,
         ring: service.ring,
         budget: service.steering.budget,
+        client_bits: service.steering.client_bits,
         port_mask: if service.steering.by_source {
             0
         } else {
@@ -176,7 +177,8 @@ const fn entry(key: ServiceKey) -> ServiceEntry {
         ring: 0,
         budget: 0,
         port_mask: 0,
-        reserved: [0; 3],
+        client_bits: 0,
+        reserved: [0; 2],
     }
 }
 
@@ -356,6 +358,7 @@ pub fn read<A: Arena>(arena: &A) -> Option<Found> {
                     stateful: entry.flags & STATEFUL != 0,
                     by_source: entry.port_mask == 0,
                     budget: entry.budget,
+                    client_bits: entry.client_bits,
                 },
                 ring_at,
                 ring_length,

@@ -26,16 +26,19 @@ pub struct Lifetimes {
     pub opening: u32,
     /// Everything else.
     pub established: u32,
+    /// Clients, since the last packet of any of their flows; 0 where they are not kept together.
+    pub client: u32,
 }
 
 impl Lifetimes {
-    /// That of a flow in this state.
+    /// That of a flow or client in this state.
     #[must_use]
     pub const fn of(&self, state: State) -> u32 {
         match state {
             State::Closing => self.closing,
             State::Opening => self.opening,
             State::Glimpsed | State::Established => self.established,
+            State::Newcomer | State::Client => self.client,
         }
     }
 }
@@ -49,6 +52,8 @@ pub struct Flows {
     pub active: u32,
     /// TCP connections that are closing.
     pub closing: u32,
+    /// Clients that persistence keeps with it.
+    pub clients: u32,
 }
 
 impl Flows {
@@ -57,6 +62,12 @@ impl Flows {
     pub const fn open(&self) -> u32 {
         self.new + self.active
     }
+
+    /// All that are remembered.
+    #[must_use]
+    pub const fn all(&self) -> u32 {
+        self.open() + self.closing
+    }
 }
 
 /// What a whole sweep found.
@@ -64,8 +75,10 @@ impl Flows {
 pub struct Usage {
     /// When it began, boot time in seconds.
     pub began: u32,
-    /// Ways in use.
+    /// Flows in the table, and clients.
     pub flows: u64,
+    /// Clients among them.
+    pub clients: u64,
     /// Ways cleared.
     pub cleared: u64,
     /// By backend.
@@ -74,6 +87,12 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Whether a backend has flows. Clients that come back are no reason to keep it.
+    #[must_use]
+    pub fn has_flows(&self, id: BackendId) -> bool {
+        self.backends.get(&id).is_some_and(|flows| flows.all() > 0)
+    }
+
     /// What it says of a service's slots.
     #[must_use]
     pub fn foreign(&self, service: ServiceId) -> Foreign<'_> {
@@ -170,6 +189,12 @@ impl Sweeper {
             State::Closing => flows.closing += 1,
             State::Opening | State::Glimpsed => flows.new += 1,
             State::Established => flows.active += 1,
+            State::Newcomer | State::Client => {
+                flows.clients += 1;
+                self.current.clients += 1;
+                // Its tag says nothing of slots.
+                return;
+            }
         }
         let Some(ring) = image.services.get(&service).map(|service| &service.ring) else {
             return;

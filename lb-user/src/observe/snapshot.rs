@@ -168,6 +168,24 @@ pub struct Datapath {
     pub last_change: Option<LastChange>,
     /// Memory of rings and tables.
     pub ring_memory: Memory,
+    /// Where flows are remembered.
+    #[serde(default)]
+    pub connection_table: ConnectionTable,
+}
+
+/// The connection table, as the last whole sweep found it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionTable {
+    /// Flows in it.
+    pub flows: u64,
+    /// Clients that persistence keeps with their backend; each takes a place like a flow.
+    pub clients: u64,
+    /// Places for either.
+    pub places: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// How old the figures are; `null` before the first sweep.
+    pub age_seconds: Option<u64>,
 }
 
 /// A change of the maps.
@@ -332,6 +350,12 @@ pub struct Service {
     pub scheduler: String,
     /// Slots of its ring; 0 while it is not in the data plane.
     pub ring_slots: u32,
+    /// Slots that have moved lately: flows that are older than the move are looked after.
+    #[serde(default)]
+    pub moved_slots: u32,
+    /// What became of its flows at the connection table.
+    #[serde(default)]
+    pub flows: ServiceFlows,
     /// What went through it.
     #[serde(flatten)]
     pub traffic: Traffic,
@@ -389,6 +413,45 @@ pub struct Override {
     pub for_seconds: u64,
 }
 
+/// Remembered flows of a service. The first three are of the last sweep, removed backends' included; the
+/// others count since the maps were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceFlows {
+    /// Flows in the table.
+    pub remembered: u64,
+    /// Clients in the table.
+    pub clients: u64,
+    /// Flows among them that are with backends which are configured no more.
+    pub with_removed: u64,
+    /// Packets of remembered flows.
+    pub hits: u64,
+    /// Packets of others, where the table was asked.
+    pub misses: u64,
+    /// Flows that got a free place.
+    pub inserts: u64,
+    /// Flows that got the place of a weaker entry.
+    pub evictions: u64,
+    /// Flows not remembered because the budget of the second was spent.
+    pub over_budget: u64,
+    /// Flows not remembered because every place they may have was an established flow's.
+    pub table_full: u64,
+    /// Packets of unremembered flows that went to a slot's previous owner.
+    pub to_previous: u64,
+}
+
+/// Remembered flows of a backend, as the last whole sweep found them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendFlows {
+    /// Established.
+    pub active: u32,
+    /// Opening, or of which one packet was seen.
+    pub new: u32,
+    /// After a FIN or RST.
+    pub closing: u32,
+    /// Clients that persistence keeps with it.
+    pub clients: u32,
+}
+
 /// A backend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Backend {
@@ -419,6 +482,9 @@ pub struct Backend {
     pub path_mtu: u32,
     /// Slots of the ring that it owns.
     pub slots: u32,
+    /// Its remembered flows. A service on a ring remembers those that a change would have moved.
+    #[serde(default)]
+    pub flows: BackendFlows,
     /// What went to it.
     #[serde(flatten)]
     pub traffic: Traffic,

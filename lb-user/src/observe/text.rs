@@ -109,25 +109,36 @@ fn head_of_datapath(out: &mut String, datapath: &Datapath) {
     let memory = datapath.ring_memory;
     let (used, total) = (bytes(memory.used), bytes(memory.total));
     line(out, &format!("ring memory {used} of {total}"));
+    let table = datapath.connection_table;
+    if table.flows + table.clients > 0 {
+        let taken = format!("{} flows and {} clients", table.flows, table.clients);
+        line(
+            out,
+            &format!("connections {taken} in {} places", table.places),
+        );
+    }
 }
 
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "BACKEND",
     "ADDRESS",
     "FORWARDING",
     "WEIGHT",
     "SLOTS",
     "STATE",
+    "FLOWS",
     "PACKETS/S",
     "PACKETS",
     "NEW FLOWS",
 ];
 /// Numbers stand to the right.
-const RIGHT: [bool; 9] = [false, false, false, true, true, false, true, true, true];
+const RIGHT: [bool; 10] = [
+    false, false, false, true, true, false, true, true, true, true,
+];
 
 fn services(out: &mut String, services: &[Service]) {
     // One width for all services, so that the eye can run down a column.
-    let rows: Vec<Vec<[String; 9]>> = services
+    let rows: Vec<Vec<[String; 10]>> = services
         .iter()
         .map(|s| s.backends.iter().map(|b| row(b, s)).collect())
         .collect();
@@ -154,6 +165,7 @@ fn services(out: &mut String, services: &[Service]) {
             ),
         );
         quorum(out, service);
+        flows(out, service);
         if rows.is_empty() {
             line(out, "  no backends");
             continue;
@@ -222,7 +234,32 @@ fn for_seconds(seconds: u64) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(seconds))
 }
 
-fn row(backend: &Backend, service: &Service) -> [String; 9] {
+/// What became of flows at the connection table, where it was asked at all.
+fn flows(out: &mut String, service: &Service) {
+    let flows = &service.flows;
+    if flows.hits + flows.misses + u64::from(service.moved_slots) == 0 {
+        return;
+    }
+    let optional = |count: u64, what: &str| match count {
+        0 => String::new(),
+        _ => format!(", {count} {what}"),
+    };
+    let text = [
+        format!("  {} flows remembered", flows.remembered),
+        optional(flows.with_removed, "of them with removed backends"),
+        optional(flows.clients, "clients"),
+        optional(service.moved_slots.into(), "slots moved"),
+        format!("; {} hits, {} misses", flows.hits, flows.misses),
+        optional(flows.inserts, "remembered"),
+        optional(flows.evictions, "in the place of others"),
+        optional(flows.over_budget, "over budget"),
+        optional(flows.table_full, "without a place"),
+        optional(flows.to_previous, "to a previous owner"),
+    ];
+    line(out, &text.concat());
+}
+
+fn row(backend: &Backend, service: &Service) -> [String; 10] {
     let share = match (backend.slots, service.ring_slots) {
         (_, 0) | (0, _) => "0".to_owned(),
         (slots, all) => format!(
@@ -237,13 +274,14 @@ fn row(backend: &Backend, service: &Service) -> [String; 9] {
         weight(backend).to_string(),
         share,
         backend.state.name().to_owned(),
+        (backend.flows.active + backend.flows.new).to_string(),
         rate(&backend.traffic),
         backend.traffic.packets.to_string(),
         backend.traffic.new_flows.to_string(),
     ]
 }
 
-fn table_line(out: &mut String, widths: &[usize; 9], row: &[String; 9], note: Option<&str>) {
+fn table_line(out: &mut String, widths: &[usize; 10], row: &[String; 10], note: Option<&str>) {
     let mut text = String::new();
     for ((cell, width), right) in row.iter().zip(widths).zip(RIGHT) {
         let padding = " ".repeat(width.saturating_sub(cell.chars().count()));

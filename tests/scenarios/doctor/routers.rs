@@ -12,7 +12,7 @@ use lb_tests::{
     vrrp::{Version, VirtualRouter, keepalived_conf, vrrp_yaml},
 };
 
-use super::{examine, finds, finds_with, on_prepared};
+use super::{examine, finds_with, on_prepared};
 use crate::support::{NEEDS, front};
 
 #[test]
@@ -34,16 +34,18 @@ fn rules_that_drop_adverts_are_found_and_named() {
             host.exec(["nft", "-f", &file.display().to_string()])
                 .map(drop)
         };
-        nft("table inet filter { chain input { type filter hook input priority 0; policy drop;
-             ct state established,related accept; iifname \"lo\" accept; meta l4proto { tcp, icmp } accept } }")?;
+        nft(
+            "table inet filter {\n chain input { type filter hook input priority 0; policy drop;
+             ct state established,related accept; iifname \"lo\" accept; meta l4proto { tcp, icmp } accept; }\n}",
+        )?;
         finds_with(site, &yaml, &["vrrp-filtered"])?;
         nft(
-            "table inet filter { chain input { type filter hook input priority 0; policy drop;
-             ip protocol vrrp ip daddr 224.0.0.18 accept; meta l4proto { tcp, icmp } accept } }",
+            "table inet filter {\n chain input { type filter hook input priority 0; policy drop;
+             ip protocol vrrp ip daddr 224.0.0.18 accept; meta l4proto { tcp, icmp } accept; }\n}",
         )?;
         finds_with(site, &yaml, &[])?;
         nft(
-            "table ip mangle { chain out { type filter hook output priority 0; ip protocol 112 drop } }",
+            "table ip mangle {\n chain out { type filter hook output priority 0; ip protocol 112 drop; }\n}",
         )?;
         let examined = examine(host, site.agent.config())?;
         examined.found(&["vrrp-filtered"])?;

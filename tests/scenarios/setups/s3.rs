@@ -28,6 +28,7 @@ const ADDRESSES: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 9, 0, 1), Ipv4Addr::new(10, 
 const NEEDS: &[Need] = &[
     Need::Program("haproxy"),
     Need::Program("pidof"),
+    Need::Program("killall"),
     Need::Program("curl"),
     Need::Program("keepalived"),
 ];
@@ -73,12 +74,11 @@ impl Cloud {
         for machine in &machines {
             install(&machine.host)?;
         }
-        let primary = Elector::start(stacks[0], &machines[0].host, &first)?;
+        let second = secondary(&first)?;
+        let primary = Elector::start(stacks[0], &machines[0].host, &script(stacks[0], &first)?)?;
+        let secondary = Elector::start(stacks[1], &machines[1].host, &script(stacks[1], &second)?)?;
         let cloud = Self {
-            electors: [
-                primary,
-                Elector::start(stacks[1], &machines[1].host, &secondary(&first)?)?,
-            ],
+            electors: [primary, secondary],
             endpoint,
             _provider: provider,
             machines,
@@ -137,6 +137,15 @@ fn secondary(first: &str) -> Result<String> {
     )?;
     let second = replaced(&second, "        10.9.0.2", "        10.9.0.1")?;
     replaced(&second, "10.9.0.9", "10.9.0.2")
+}
+
+/// keepalived 2.2.7 follows symbolic links to a script's file, and Debian's `pidof` is one to `killall5`,
+/// which then runs under its own name and fails for ever: a keepalived looks for HAProxy otherwise.
+fn script(stack: Stack, conf: &str) -> Result<String> {
+    match stack {
+        Stack::Ballast => Ok(conf.to_owned()),
+        Stack::Keepalived => replaced(conf, "pidof haproxy", "killall -0 haproxy"),
+    }
 }
 
 /// The script, in the place that the file names; `/etc` is the machine's own otherwise.

@@ -22,13 +22,13 @@ fn what_works_is_not_refused() {
 
 #[test]
 fn a_service_is_refused_for_what_it_asks_alone() {
-    let text = "datapath: { interfaces: [eth0] }\nservices:\n  - name: web\n    address: 10.0.0.1\n    port: 80\n    persistence: { timeout: 50s }\n    backends: [{ address: 10.0.0.2 }]\n";
+    let text = "datapath: { interfaces: [eth0] }\nservices:\n  - name: web\n    address: 10.0.0.1\n    port: 80\n    forwarding: nat\n    backends: [{ address: 10.0.0.2 }]\n";
     let unsupported = validate_str("t.yaml", text).unwrap().unsupported();
     assert_eq!(
         unsupported.to_string(),
-        "t.yaml:6:18: services[0].persistence: persistence does not work yet"
+        "t.yaml:6:17: services[0].forwarding: nat does not work yet, use `direct_routing` or `tunnel`"
     );
-    let fine = text.replace("    persistence: { timeout: 50s }\n", "");
+    let fine = text.replace("    forwarding: nat\n", "");
     let unsupported = validate_str("t.yaml", &fine).unwrap().unsupported();
     assert!(unsupported.is_empty(), "{unsupported}");
 }

@@ -118,6 +118,7 @@ fn what_was_written_is_read_back() {
             stateful: true,
             by_source: true,
             budget: 5,
+            client_bits: 0,
         },
         ring: 128 * 1024,
     };

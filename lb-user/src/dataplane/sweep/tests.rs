@@ -7,6 +7,7 @@ const LIFETIMES: Lifetimes = Lifetimes {
     closing: 10,
     opening: 20,
     established: 30,
+    client: 40,
 };
 
 fn image() -> Image {
@@ -105,4 +106,19 @@ fn slots_with_flows_of_others_than_their_owner_are_found() {
     );
     let flows = usage.backends[&BackendId(1)];
     assert_eq!((flows.new, flows.active, flows.open()), (1, 1, 2));
+}
+
+#[test]
+fn clients_are_no_flows_and_hold_neither_a_backend_nor_a_slot() {
+    let table = Arena::anonymous(4096).unwrap();
+    // With a tag that a flow of the other backend's slot would have.
+    put(&table, 0, 1 << 63, 1, 3, State::Newcomer);
+    put(&table, 1, 1 << 63, 1, 3, State::Client);
+    let usage = sweep(&table, 140);
+    assert_eq!((usage.flows, usage.clients), (2, 2));
+    assert_eq!(usage.backends[&BackendId(1)].clients, 2);
+    assert_eq!(usage.backends[&BackendId(1)].open(), 0);
+    assert!(!usage.has_flows(BackendId(1)));
+    assert!(usage.foreign(ServiceId(0)).is_clean(1, 40));
+    assert_eq!(sweep(&table, 141).cleared, 2, "their time is over");
 }

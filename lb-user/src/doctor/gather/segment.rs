@@ -28,7 +28,8 @@ use crate::{
 
 type Place = (IfName, Family);
 
-/// Hears what is said on the interfaces of the instances, for three intervals or [`LIMIT`].
+/// Hears what is said on the interfaces of the instances, for three intervals, but
+/// long enough for others with the [`ORDINARY`] one and not beyond [`LIMIT`].
 pub(super) async fn listen(config: &Config, tables: &Tables) -> BTreeMap<Place, Seen<Vec<Heard>>> {
     let instances = config.vrrp_instances.iter();
     let places: BTreeSet<Place> = instances.map(|i| (i.interface.clone(), i.family)).collect();
@@ -70,7 +71,7 @@ async fn hear(place: &Place, index: IfIndex, interval: Duration) -> Seen<Vec<Hea
         }
         Ok(())
     };
-    let window = (interval * 3 + SLACK).min(LIMIT);
+    let window = ((interval * 3).max(ORDINARY) + SLACK).min(LIMIT);
     // Silence is heard only at the end of the window.
     timeout(window, listening).await.unwrap_or(Ok(()))?;
     if heard.is_empty() && window < interval {
@@ -83,6 +84,8 @@ async fn hear(place: &Place, index: IfIndex, interval: Duration) -> Seen<Vec<Hea
 
 /// However long the interval, nobody waits longer for a doctor.
 const LIMIT: Duration = Duration::from_millis(3500);
+/// The interval of whoever has not been told another, as a neighbour of another version has not.
+const ORDINARY: Duration = Duration::from_secs(1);
 /// For an advert that is a little late.
 const SLACK: Duration = Duration::from_millis(100);
 /// A flood of adverts teaches nothing new.

@@ -57,7 +57,7 @@ fn a_server_that_answers_for_itself_but_not_for_the_virtual_address_lacks_it() {
     unknown(
         YAML,
         &answering(Err(unseen()), Ok(Answer::Accepted)),
-        &["vip-missing"],
+        &["vip-missing", "vip-refused"],
     );
 }
 

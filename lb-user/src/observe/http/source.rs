@@ -19,7 +19,14 @@ pub(super) struct Unavailable;
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     ask: mpsc::Sender<Asked>,
-    last: Arc<Mutex<Option<(Instant, Arc<Snapshot>)>>>,
+    last: Arc<Mutex<Option<Taken>>>,
+}
+
+/// A snapshot, and when it was taken.
+#[derive(Debug)]
+struct Taken {
+    at: Instant,
+    snapshot: Arc<Snapshot>,
 }
 
 impl Source {
@@ -33,7 +40,7 @@ impl Source {
     /// The state of not more than [`FRESH`] ago. Whoever comes while it is being asked for gets the same.
     pub(super) async fn snapshot(&self) -> Result<Arc<Snapshot>, Unavailable> {
         let mut last = self.last.lock().await;
-        if let Some((at, snapshot)) = &*last
+        if let Some(Taken { at, snapshot }) = &*last
             && at.elapsed() < FRESH
         {
             return Ok(Arc::clone(snapshot));
@@ -45,7 +52,10 @@ impl Source {
         };
         let answer = timeout(AGENT_LIMIT, asking).await;
         let snapshot = Arc::new(answer.map_err(|_| Unavailable)??);
-        *last = Some((Instant::now(), Arc::clone(&snapshot)));
+        *last = Some(Taken {
+            at: Instant::now(),
+            snapshot: Arc::clone(&snapshot),
+        });
         Ok(snapshot)
     }
 }

@@ -17,6 +17,11 @@ fn backend(name: &str, state: BackendState, slots: u32, reason: Option<&str>) ->
         next_hop: None,
         path_mtu: 1500,
         slots,
+        flows: BackendFlows {
+            active: slots / 4,
+            new: 2,
+            ..BackendFlows::default()
+        },
         traffic: Traffic {
             packets: 1200,
             bytes: 99_000,
@@ -56,6 +61,13 @@ pub(in crate::observe) fn snapshot() -> Snapshot {
             ring_memory: Memory {
                 used: 300_000,
                 total: 256 << 20,
+            },
+            connection_table: ConnectionTable {
+                flows: 300,
+                clients: 20,
+                places: 4 << 20,
+                bytes: 64 << 20,
+                age_seconds: Some(2),
             },
         }),
         vrrp: vec![VirtualRouter {
@@ -103,6 +115,17 @@ pub(in crate::observe) fn snapshot() -> Snapshot {
             forwarding: "direct_routing".to_owned(),
             scheduler: "maglev".to_owned(),
             ring_slots: 1009,
+            moved_slots: 12,
+            flows: ServiceFlows {
+                remembered: 254,
+                clients: 20,
+                with_removed: 1,
+                hits: 10_000,
+                misses: 400,
+                inserts: 300,
+                to_previous: 17,
+                ..ServiceFlows::default()
+            },
             traffic: Traffic {
                 packets: 2400,
                 bytes: 198_000,
@@ -165,6 +188,7 @@ ballast 0.1.0 on lb01, pid 42, up 1h 1m 40s
 config      /etc/ballast/ballast.yaml
 datapath    XDP generic on eth0 (the driver has no native XDP)
 ring memory 292 KiB of 256 MiB
+connections 300 flows and 20 clients in 4194304 places
 
 vrrp        FloatIP01  eth0  vrid 1    BACKUP  priority 80 (configured 100), master 10.9.0.2 (priority 110), advert 312 ms ago, 2 transitions, 10.9.0.2 has the higher priority 110
               script chk_haproxy failed: -20
@@ -174,9 +198,10 @@ vrrp        FloatIP01  eth0  vrid 1    BACKUP  priority 80 (configured 100), mas
             group VG1: BACKUP (FloatIP01)
 
 web  172.16.0.125:80/tcp  maglev  ring 1009  25 packets/s, 2400 packets, 193 KiB, 80 new flows
-  BACKEND  ADDRESS       FORWARDING      WEIGHT          SLOTS  STATE       PACKETS/S  PACKETS  NEW FLOWS
-  web1     10.0.0.11:80  direct_routing       1  1009 (100.0%)  up                 12     1200         40
-  second   10.0.0.11:80  direct_routing       1              0  unresolved         12     1200         40  no answer to ARP
+  254 flows remembered, 1 of them with removed backends, 20 clients, 12 slots moved; 10000 hits, 400 misses, 300 remembered, 17 to a previous owner
+  BACKEND  ADDRESS       FORWARDING      WEIGHT          SLOTS  STATE       FLOWS  PACKETS/S  PACKETS  NEW FLOWS
+  web1     10.0.0.11:80  direct_routing       1  1009 (100.0%)  up            254         12     1200         40
+  second   10.0.0.11:80  direct_routing       1              0  unresolved      2         12     1200         40  no answer to ARP
 
 dropped     fragment 3
 ";

@@ -51,7 +51,10 @@ fn strict_source_checks_become_loose_whoever_asks_for_them() {
         "net/ipv4/conf/eth0/rp_filter".to_owned(),
         "net/ipv4/conf/eth1/rp_filter".to_owned(),
     );
-    assert_eq!(rp_filter(&[("eth0/rp_filter", 1)]), [eth0.clone()]);
+    assert_eq!(
+        rp_filter(&[("eth0/rp_filter", 1)]),
+        std::slice::from_ref(&eth0)
+    );
     assert_eq!(rp_filter(&[("all/rp_filter", 1)]), [eth0, eth1.clone()]);
     // Loose beats strict.
     assert_eq!(
