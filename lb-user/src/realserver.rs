@@ -116,6 +116,12 @@ pub enum TunnelRefused {
         "the kernel's tunnel devices take one address each: give `--from` addresses, or use `--decapsulation xdp`"
     )]
     NoPrefixes,
+    /// Nothing would come through.
+    #[error(
+        "net.ipv4.conf.all.rp_filter is {0}, so the kernel refuses what comes out of its tunnel devices: \
+         set it to 0 (and what needs it to {0} by interface), or use `--decapsulation xdp`"
+    )]
+    ReversePath(i64),
     /// Something else is up already.
     #[error("tunnels end {0} on this host already; `ballast realserver down` first")]
     Other(&'static str),

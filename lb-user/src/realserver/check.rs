@@ -271,7 +271,25 @@ fn kernel_devices(facts: &Facts, vips: &BTreeSet<IpAddr>, devices: &Devices) -> 
             remedy: (!ok).then(|| "ballast realserver up --tunnel --vip …".to_owned()),
         }
     };
-    names.iter().map(finding).collect()
+    let mut findings: Vec<Finding> = names.iter().map(finding).collect();
+    if vips.iter().any(IpAddr::is_ipv4) {
+        let scopes = names.iter().map(String::as_str).chain(["all"]);
+        findings.extend(scopes.map(unchecked));
+    }
+    findings
+}
+
+/// No check of sources for what comes out of a tunnel device.
+fn unchecked(scope: &str) -> Finding {
+    let key = sysctl::rp_filter(scope);
+    let name = sysctl::shown(&key);
+    let is = sysctl::read(&key).unwrap_or(0);
+    Finding {
+        what: format!("{name} is 0"),
+        ok: is == 0,
+        why: (is != 0).then(|| format!("it is {is}: what comes out of the tunnel is refused")),
+        remedy: (is != 0).then(|| format!("sysctl -w {name}=0")),
+    }
 }
 
 impl From<&DecapCounters> for Unwrapped {

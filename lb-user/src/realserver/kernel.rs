@@ -130,17 +130,21 @@ async fn raise_fallbacks(
     Ok(())
 }
 
-/// Sets a device up; a strict check of sources would refuse every client on it.
+/// Sets a device up, and its check of sources off: one without an address of its own refuses all that
+/// comes out of it, even by the loose check (`__fib_validate_source` in `net/ipv4/fib_frontend.c`).
 async fn up(net: &Net, name: &IfName) -> Result<(), TunnelError> {
     if let Ok(link) = net.link(name).await {
         net.set_up(link.index, name, true).await?;
     }
-    let wanted = sysctl::source_check(&sysctl::read, name);
-    if let Some(value) = wanted.becomes {
-        // The setting goes with the device.
-        drop(sysctl::write(&wanted.key, value));
-    }
+    // The setting goes with the device; that of a device of others is on record by now.
+    drop(sysctl::write(&sysctl::rp_filter(name.as_str()), 0));
     Ok(())
+}
+
+/// The check of sources that holds for all interfaces, where it would refuse what comes out of a tunnel
+/// device.
+pub(super) fn refused_by_all() -> Option<i64> {
+    sysctl::read(&sysctl::rp_filter("all")).filter(|is| *is != 0)
 }
 
 /// Takes back what `record` names; what could not be is left in there, with the reasons.

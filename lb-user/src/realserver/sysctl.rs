@@ -46,10 +46,10 @@ pub(super) fn wanted(read: &impl Fn(&str) -> Option<i64>, interfaces: &[IfName])
 }
 
 /// A strict check of sources refuses clients that are answered by another interface.
-pub(super) fn source_check(read: &impl Fn(&str) -> Option<i64>, interface: &IfName) -> Wanted {
-    let key = conf(interface.as_str(), "rp_filter");
+fn source_check(read: &impl Fn(&str) -> Option<i64>, interface: &IfName) -> Wanted {
+    let key = rp_filter(interface.as_str());
     let is = read(&key);
-    let of_all = read(&conf("all", "rp_filter")).unwrap_or(0);
+    let of_all = read(&rp_filter("all")).unwrap_or(0);
     let strict = is.unwrap_or(0).max(of_all) == 1;
     Wanted {
         key,
@@ -57,6 +57,11 @@ pub(super) fn source_check(read: &impl Fn(&str) -> Option<i64>, interface: &IfNa
         becomes: strict.then_some(2),
         why: "clients' packets may arrive by another interface than answers leave by",
     }
+}
+
+/// The check of sources of an interface, or of `all`.
+pub(super) fn rp_filter(scope: &str) -> String {
+    conf(scope, "rp_filter")
 }
 
 fn conf(scope: &str, name: &str) -> String {

@@ -151,27 +151,34 @@ impl Up<'_> {
             let (Some(before), Some(after)) = (wanted.is, wanted.becomes) else {
                 continue;
             };
-            let known = &mut self.kept.record.sysctls;
-            match known.iter_mut().find(|change| change.key == wanted.key) {
-                // Somebody set it back: what was there at first is still what to leave behind.
-                Some(change) => change.after = after,
-                None => known.push(Change {
-                    key: wanted.key.clone(),
-                    before,
-                    after,
-                }),
-            }
-            self.kept.save()?;
-            sysctl::write(&wanted.key, after).map_err(|source| UpError::Sysctl {
-                key: sysctl::shown(&wanted.key),
-                value: after,
-                source,
-            })?;
-            let name = sysctl::shown(&wanted.key);
-            self.changes
-                .changes
-                .push(format!("{name}: {before} -> {after}"));
+            self.set(&wanted.key, before, after)?;
         }
+        Ok(())
+    }
+
+    /// Changes a setting that is on record before.
+    fn set(&mut self, key: &str, before: i64, after: i64) -> Result<(), UpError> {
+        let known = &mut self.kept.record.sysctls;
+        match known.iter_mut().find(|change| change.key == key) {
+            // Somebody set it back: what was there at first is still what to leave behind.
+            Some(change) => change.after = after,
+            None => known.push(Change {
+                key: key.to_owned(),
+                before,
+                after,
+            }),
+        }
+        self.kept.save()?;
+        let name = sysctl::shown(key);
+        let refused = |source| UpError::Sysctl {
+            key: sysctl::shown(key),
+            value: after,
+            source,
+        };
+        sysctl::write(key, after).map_err(refused)?;
+        self.changes
+            .changes
+            .push(format!("{name}: {before} -> {after}"));
         Ok(())
     }
 
@@ -220,6 +227,15 @@ impl Up<'_> {
         if !kernel::can_name(&self.wish.sources) {
             return self.own();
         }
+        if let Some(is) = kernel::refused_by_all()
+            && self.tunnelled().iter().any(IpAddr::is_ipv4)
+            && !self.wish.sources.is_empty()
+        {
+            self.changes.remarks.push(format!(
+                "net.ipv4.conf.all.rp_filter is {is}: our own program unwraps, not the kernel's devices"
+            ));
+            return self.own();
+        }
         match self.kernel(Devices::default()).await {
             Err(UpError::Tunnel(TunnelRefused::Kernel(TunnelError::NoDriver(kind)))) => {
                 // What was made of the other kinds goes again.
@@ -239,6 +255,12 @@ impl Up<'_> {
     }
 
     async fn kernel(&mut self, mut devices: Devices) -> Result<(), UpError> {
+        let vips = self.tunnelled();
+        if let Some(is) = kernel::refused_by_all()
+            && vips.iter().any(IpAddr::is_ipv4)
+        {
+            return Err(TunnelRefused::ReversePath(is).into());
+        }
         if !self.wish.sources.is_empty() && devices.sources != self.wish.sources {
             if !kernel::can_name(&self.wish.sources) {
                 return Err(TunnelRefused::NoPrefixes.into());
@@ -248,10 +270,16 @@ impl Up<'_> {
             self.changes.remarks.extend(failures);
             devices.sources.clone_from(&self.wish.sources);
         }
-        let vips = self.tunnelled();
         kernel::plan(&self.facts, &vips, &mut devices);
         self.kept.record.tunnel = Some(Tunnel::Kernel(devices.clone()));
         self.kept.save()?;
+        // Devices that are there already keep their settings when we are gone.
+        for name in &devices.raised {
+            let key = sysctl::rp_filter(name);
+            if let Some(is) = sysctl::read(&key).filter(|is| *is != 0) {
+                self.set(&key, is, 0)?;
+            }
+        }
         let done = &mut self.changes.changes;
         kernel::ensure(self.net, &self.facts, &vips, &devices, done)
             .await

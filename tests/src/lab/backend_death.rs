@@ -127,7 +127,7 @@ fn measure(site: &mut Site, phase: Duration) -> Result<Run> {
     let (switch, port) = site.net.webs[VICTIM].port.tap();
     let capture = Capture::start_for(switch, port, is_ipv4)?;
     let client = site.net.client.v4;
-    let canary = Canary::start();
+    let canary = Canary::ordinary();
     let load = Load::start(&site.net.client.host, &site.get(), PACE);
     load.wait_for_more(WARM_UP, LIMIT)?;
     pause(phase);
