@@ -1,8 +1,6 @@
 //! When all is quiet: nothing of the past is left, and any other balancer would choose the same.
 
-use std::net::IpAddr;
-
-use lb_common::{addr::Addr, flow::FlowKey, ring::Previous};
+use lb_common::{addr::Addr, flow::FlowKey};
 use lb_tests::random::Random;
 use lb_user::dataplane::schedule;
 
@@ -80,7 +78,7 @@ pub(crate) fn agrees(world: &mut World) -> Result<(), String> {
     Ok(())
 }
 
-/// Started with the backends in another order, some of them down, and then healed.
+/// Started with the backends in another order, some of them missing, and restarted in the middle.
 fn another(random: &mut Random, wanted: &Wanted) -> Balancer {
     let mut now = random.below(1 << 40);
     let mut balancer = Balancer::new(4096, random.next(), now);
@@ -95,6 +93,9 @@ fn another(random: &mut Random, wanted: &Wanted) -> Balancer {
     }
     past.changes.clear();
     for state in [&past, wanted] {
+        if random.percent(50) {
+            balancer = balancer.restart();
+        }
         follow(&mut balancer, state);
         for _ in 0..QUIET / 1000 {
             now += 1000;

@@ -15,7 +15,7 @@ use lb_common::{
     hash::{flow_hash, flow_tag},
     ring::Previous,
     service::{self, Found},
-    steer::{self, Question, Why},
+    steer::{self, Question, Steer as _, Why, With},
     verdict::DropReason,
 };
 use lb_user::{
@@ -31,7 +31,10 @@ use lb_user::{
     },
 };
 
-use crate::table::{SERVICES, Table};
+use crate::{
+    flaw::Flaw,
+    table::{SERVICES, Table},
+};
 
 /// All that a balancer goes by.
 #[derive(Clone, Debug)]
@@ -55,6 +58,7 @@ pub(crate) struct Balancer {
     sweeper: Sweeper,
     usage: Option<Usage>,
     now: u64,
+    flaw: Flaw,
 }
 
 /// What became of a packet.
@@ -64,6 +68,8 @@ pub(crate) struct Answer {
     pub(crate) backend: Result<IpAddr, DropReason>,
     /// What `explain` said before, where that is certain.
     pub(crate) explained: Option<IpAddr>,
+    /// Who owns its slot.
+    pub(crate) owner: Option<IpAddr>,
     /// What was known of its slot before.
     pub(crate) previous: Option<Previous>,
 }
@@ -82,9 +88,20 @@ impl Balancer {
             sweeper: Sweeper::default(),
             usage: None,
             now,
+            flaw: Flaw::None,
         };
         this.set_clock(now);
         this
+    }
+
+    /// What is wrong with it.
+    pub(crate) fn flaw(&self) -> Flaw {
+        self.flaw
+    }
+
+    /// The same with something wrong.
+    pub(crate) fn with(self, flaw: Flaw) -> Self {
+        Self { flaw, ..self }
     }
 
     /// Milliseconds since the machine started.
@@ -101,11 +118,13 @@ impl Balancer {
     pub(crate) fn plan(&mut self, wanted: &Wanted) -> Vec<MapOp> {
         let services = self.applied.services.keys();
         let turns = services.map(|id| (*id, self.table.turns(id.0))).collect();
+        let config = self.flaw.config(&wanted.config);
         let inputs = Inputs {
-            config: &wanted.config,
+            config: &config,
             changes: &wanted.changes,
             front: &Front::default(),
             hops: &wanted.hops,
+            paths: &BTreeMap::new(),
             applied: &self.applied,
             usage: self.usage.as_ref(),
             turns: &turns,
@@ -131,7 +150,7 @@ impl Balancer {
         }
         let now = *START + Duration::from_millis(self.now);
         self.store
-            .apply(op, &self.applied, now)
+            .apply(&self.flaw.op(op), &self.applied, now)
             .expect("there is room");
         self.applied.apply(op);
     }
@@ -150,6 +169,7 @@ impl Balancer {
         let mut applied = found.into_image(info, name).expect("all is described");
         applied.devices = self.applied.devices;
         assert!(applied.is_consistent(), "{applied:?}");
+        let applied = self.flaw.adopted(applied);
         let retired = store.retired(&applied);
         Self {
             ids: Ids::after(&applied, retired, SERVICES, BACKENDS),
@@ -173,7 +193,7 @@ impl Balancer {
         let usage = self.sweeper.step(
             &self.table.arena,
             &self.applied,
-            self.cache.lifetimes(),
+            &self.flaw.lifetimes(self.cache.lifetimes()),
             bytes,
             self.table.tick(),
             self.boot(),
@@ -201,16 +221,22 @@ impl Balancer {
         };
         let explained = steer::explain(arena, &self.table, &question);
         self.table.take();
-        let said = steer::steer(arena, &self.table, &question).map(|at| {
+        let program = With {
+            arena,
+            memory: &self.table,
+        };
+        let said = program.steer(&question).map(|at| {
             let entry: &BackendEntry = arena.view(at).expect("an entry");
             entry.address.to_ip()
         });
+        let owner = explained.as_ref().ok().and_then(|explained| explained.owner);
         // What is told to people is what is done, where it is no matter of turns and of room.
         let foreseen = explained.as_ref().ok();
         let foreseen = foreseen.filter(|e| e.why != Why::Turn && !self.table.refused());
         Some(Answer {
             backend: said,
             explained: foreseen.map(|explained| explained.backend.address.to_ip()),
+            owner: owner.map(|owner| owner.address.to_ip()),
             previous: explained.ok().map(|explained| explained.state.previous()),
         })
     }

@@ -41,6 +41,8 @@ pub(crate) struct Flow {
     pub(crate) evicted: bool,
     /// How many changes there had been when it was opened.
     pub(crate) opened: u64,
+    /// How many changes there had been when its last packet was answered by a slot that had not moved.
+    pub(crate) settled: Option<u64>,
     /// Into how many parts it divides the time that it may be idle; `None`: it is idle for longer.
     pub(crate) share: Option<u64>,
 }
@@ -95,6 +97,7 @@ impl Flow {
             refused: false,
             evicted: false,
             opened: 0,
+            settled: None,
             share: Some(1),
         }
     }
@@ -120,6 +123,10 @@ impl Flow {
         now: u64,
         changes: u64,
     ) -> Option<Excuse> {
+        // Nothing has happened: then neither time nor memory matters.
+        if self.settled == Some(changes) && answer.previous == Some(Previous::Plain) {
+            return None;
+        }
         let moving = matches!(answer.previous, Some(Previous::Local(_) | Previous::Older));
         let by_turn = schedule::is_stateful(service.scheduler);
         if now - self.last > self.limit(service) {
@@ -143,6 +150,7 @@ impl Flow {
         answer: &Answer,
         events: &[FlowEvent],
         now: u64,
+        changes: u64,
     ) {
         if step == Step::About {
             return;
@@ -159,6 +167,7 @@ impl Flow {
         let refusal = |e: &FlowEvent| matches!(e, FlowEvent::OverBudget | FlowEvent::Full);
         self.refused = events.iter().any(refusal);
         self.evicted = false;
+        self.settled = (answer.previous == Some(Previous::Plain)).then_some(changes);
     }
 
     /// Its entry in the table was given to another flow.

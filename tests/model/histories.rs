@@ -18,14 +18,14 @@ use lb_user::{
     types::{IfIndex, Mac, Weight},
 };
 
-use crate::{agree, balancer::Wanted, world::World};
+use crate::{agree, balancer::Wanted, flaw::Flaw, world::World};
 
-/// Plays the history of a seed: whether every promise held, what happened, and what was seen.
-pub(crate) fn play(seed: u64) -> (Result<(), String>, World) {
+/// Plays the history of a seed with a balancer that may be broken: whether every promise held, what happened, and what was seen.
+pub(crate) fn play(seed: u64, flaw: Flaw) -> (Result<(), String>, World) {
     let mut random = Random::new(seed);
     let wanted = wanted(&mut random);
     let table = random.pick(&[512, 4096, 1 << 16, 1 << 16]);
-    let mut world = World::new(random, wanted, table);
+    let mut world = World::new(random, wanted, table, flaw);
     let outcome = start(&mut world).and_then(|()| live(&mut world));
     (outcome, world)
 }

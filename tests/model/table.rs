@@ -33,7 +33,7 @@ impl Table {
             now: Cell::new(0),
             services: RefCell::new(vec![
                 (FlowCounters::new_zeroed(), Shared::default());
-                SERVICES
+                SERVICES as usize
             ]),
             events: RefCell::default(),
             evicted: RefCell::default(),

@@ -21,6 +21,7 @@ use lb_user::{
 
 use crate::{
     balancer::{Answer, Balancer, Wanted},
+    flaw::Flaw,
     flows::{Excuse, Flow, Step},
 };
 
@@ -48,6 +49,8 @@ pub(crate) struct World {
 pub(crate) struct Seen {
     /// Packets of flows that had to stay where they were, and did.
     pub(crate) stayed: u64,
+    /// Those among them whose slot has another owner.
+    pub(crate) stayed_though_moved: u64,
     /// Packets of flows that might go elsewhere: whether they did.
     pub(crate) excused: BTreeMap<(Excuse, bool), u64>,
     /// New flows that got a backend.
@@ -57,9 +60,9 @@ pub(crate) struct Seen {
 type Outcome = Result<(), String>;
 
 impl World {
-    pub(crate) fn new(mut random: Random, wanted: Wanted, table: u32) -> Self {
+    pub(crate) fn new(mut random: Random, wanted: Wanted, table: u32, flaw: Flaw) -> Self {
         let now = 1_000_000 + random.below(1000);
-        let balancer = Balancer::new(table, random.next(), now);
+        let balancer = Balancer::new(table, random.next(), now).with(flaw);
         Self {
             random,
             now,
@@ -93,9 +96,10 @@ impl World {
     pub(crate) fn crash(&mut self) -> Outcome {
         self.note("the agent dies");
         let balancer = self.balancer.take().expect("there always is one");
+        let flaw = balancer.flaw();
         let applied = balancer.applied.clone();
         let balancer = balancer.restart();
-        if self.before.is_empty() && balancer.applied != applied {
+        if self.before.is_empty() && flaw == Flaw::None && balancer.applied != applied {
             return Err("another image was read back".to_owned());
         }
         self.balancer = Some(balancer);
@@ -278,7 +282,7 @@ impl World {
             opened: self.changes,
             ..Flow::new(key, backend)
         };
-        flow.sent(Step::Syn, backend, answer, events, self.now);
+        flow.sent(Step::Syn, backend, answer, events, self.now, self.changes);
         self.flows.push(flow);
         Some(self.flows.len() - 1)
     }
@@ -295,7 +299,10 @@ impl World {
         let stayed = answer.backend == Ok(flow.home);
         match excuse {
             Some(excuse) => *self.seen.excused.entry((excuse, !stayed)).or_default() += 1,
-            None if stayed => self.seen.stayed += 1,
+            None if stayed => {
+                self.seen.stayed += 1;
+                self.seen.stayed_though_moved += u64::from(answer.owner != Some(flow.home));
+            }
             None => {
                 let to = answer.backend;
                 return Err(format!(
@@ -313,7 +320,7 @@ impl World {
         self.must_live(&service, backend)?;
         let promised = self.is_promised(&service, backend);
         let flow = &mut self.flows[index];
-        flow.sent(step, backend, &answer, &events, self.now);
+        flow.sent(step, backend, &answer, &events, self.now, self.changes);
         flow.evicted |= !promised;
         if step == Step::Syn {
             flow.opened = self.changes;
