@@ -41,10 +41,14 @@ pub(crate) struct Flow {
     pub(crate) evicted: bool,
     /// How many changes there had been when it was opened.
     pub(crate) opened: u64,
-    /// How many changes there had been when its last packet was answered by a slot that had not moved.
-    pub(crate) settled: Option<u64>,
+    /// How many changes there had been when its last packet went by.
+    pub(crate) heard: u64,
+    /// Its slot had not moved lately then.
+    pub(crate) plain: bool,
     /// Into how many parts it divides the time that it may be idle; `None`: it is idle for longer.
     pub(crate) share: Option<u64>,
+    /// Its packets: when, what became of them, and what was done in the table.
+    pub(crate) past: Vec<(u64, Step, Answer, Vec<FlowEvent>)>,
 }
 
 /// Why a flow may change its backend.
@@ -97,8 +101,10 @@ impl Flow {
             refused: false,
             evicted: false,
             opened: 0,
-            settled: None,
+            heard: 0,
+            plain: false,
             share: Some(1),
+            past: Vec::new(),
         }
     }
 
@@ -124,7 +130,7 @@ impl Flow {
         changes: u64,
     ) -> Option<Excuse> {
         // Nothing has happened: then neither time nor memory matters.
-        if self.settled == Some(changes) && answer.previous == Some(Previous::Plain) {
+        if self.plain && self.heard == changes {
             return None;
         }
         let moving = matches!(answer.previous, Some(Previous::Local(_) | Previous::Older));
@@ -135,8 +141,10 @@ impl Flow {
         if step == Step::Syn && (changes != self.opened || self.refused) {
             return Some(Excuse::Reopened);
         }
-        // A refused flow agrees with itself while its slot has a previous owner.
-        if self.refused && (!moving || by_turn && self.key.protocol != TCP) {
+        // A refused flow agrees with itself while its slot has the same previous owner.
+        if self.refused
+            && (!moving || self.heard != changes || by_turn && self.key.protocol != TCP)
+        {
             return Some(Excuse::Refused);
         }
         self.evicted.then_some(Excuse::Evicted)
@@ -152,6 +160,7 @@ impl Flow {
         now: u64,
         changes: u64,
     ) {
+        self.past.push((now, step, *answer, events.to_vec()));
         if step == Step::About {
             return;
         }
@@ -167,7 +176,23 @@ impl Flow {
         let refusal = |e: &FlowEvent| matches!(e, FlowEvent::OverBudget | FlowEvent::Full);
         self.refused = events.iter().any(refusal);
         self.evicted = false;
-        self.settled = (answer.previous == Some(Previous::Plain)).then_some(changes);
+        self.heard = changes;
+        self.plain = answer.previous == Some(Previous::Plain);
+    }
+
+    /// Its last packets, for people.
+    pub(crate) fn story(&self) -> String {
+        let tell = |(now, step, answer, events): &(u64, Step, Answer, Vec<FlowEvent>)| {
+            let Answer {
+                backend,
+                owner,
+                previous,
+                ..
+            } = answer;
+            format!("{now:9} {step:?} to {backend:?}, owner {owner:?}, slot {previous:?}: {events:?}")
+        };
+        let last = &self.past[self.past.len().saturating_sub(STORY)..];
+        last.iter().map(tell).collect::<Vec<_>>().join("\n")
     }
 
     /// Its entry in the table was given to another flow.
@@ -186,6 +211,9 @@ impl fmt::Display for Flow {
         write!(f, "{source}:{port} ({:?} on {})", self.phase, self.home)
     }
 }
+
+/// Packets of a flow that are told when it breaks.
+const STORY: usize = 12;
 
 pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).expect("not for ever")

@@ -221,23 +221,25 @@ fn wanted(random: &mut Random) -> Wanted {
 }
 
 fn describe(wanted: &Wanted) -> String {
-    let services = wanted.config.services.iter().map(|service| {
-        let backends = service.backends.iter();
-        let backends = backends.map(|b| format!("{} weight {}", b.address, b.weight.get()));
-        format!(
-            "{} {} {} ring {:?} grace {:?} {:?} budget {} timeouts {:?}: {}",
-            service.name,
-            service.key(),
-            service.scheduler,
-            service.ring_size,
-            service.grace,
-            service.udp_grace,
-            service.new_flow_budget,
-            service.timeouts,
-            backends.collect::<Vec<_>>().join(", "),
-        )
-    });
+    let services = wanted.config.services.iter().map(describe_service);
     services.collect::<Vec<_>>().join("; ")
+}
+
+pub(crate) fn describe_service(service: &Service) -> String {
+    let backends = service.backends.iter();
+    let backends = backends.map(|b| format!("{} weight {}", b.address, b.weight.get()));
+    format!(
+        "{} {} {} ring {:?} grace {:?} {:?} budget {} timeouts {:?}: {}",
+        service.name,
+        service.key(),
+        service.scheduler,
+        service.ring_size,
+        service.grace,
+        service.udp_grace,
+        service.new_flow_budget,
+        service.timeouts,
+        backends.collect::<Vec<_>>().join(", "),
+    )
 }
 
 /// Backends and services have an address each, of which there are few.

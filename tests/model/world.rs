@@ -23,6 +23,7 @@ use crate::{
     balancer::{Answer, Balancer, Wanted},
     flaw::Flaw,
     flows::{Excuse, Flow, Step},
+    histories::describe_service,
 };
 
 /// See the top of this file.
@@ -160,7 +161,7 @@ impl World {
                 return Ok(());
             }
             self.balancer().apply(op);
-            if self.random.percent(20) {
+            if !self.calm && self.random.percent(20) {
                 self.some_packets(3)?;
             }
         }
@@ -304,10 +305,13 @@ impl World {
                 self.seen.stayed_though_moved += u64::from(answer.owner != Some(flow.home));
             }
             None => {
+                self.log.push(flow.story());
+                let description = describe_service(&service);
+                self.log.push(description);
                 let to = answer.backend;
                 return Err(format!(
-                    "{flow}, last seen at {}, sends {step:?} and goes to {to:?} of a slot that is {:?}",
-                    flow.last, answer.previous
+                    "{flow}, last seen at {}, sends {step:?} and goes to {to:?} of a slot that is {:?} and {:?}'s: {events:?}",
+                    flow.last, answer.previous, answer.owner
                 ));
             }
         }
