@@ -17,7 +17,9 @@ use lb_tests::{
     pair::{Pair, Setup},
     site::Site,
     topology::{Node, VIP},
+    wait::wait_for,
 };
+use serde_json::Value;
 
 use crate::support::{BALLAST, SOON, front, in_lab, on_pair};
 
@@ -38,20 +40,23 @@ fn nothing_but_a_dead_backend_breaks_one_of_2000_connections() {
 fn a_failover_with_equal_health_breaks_none_of_2000_connections() {
     on_pair(Setup::new(BALLAST, front).web(&FORWARDING), |pair| {
         let servers = start_servers(&pair.net.webs)?;
+        // The other one has had a past of its own: other servers, in another order, and a crash.
+        let mut past = webs_service(pair);
+        past.backends.reverse();
+        past.backends.pop();
+        reload(pair, 1, past)?;
+        let agent = &mut pair.balancer_mut(1)?.agent;
+        agent.kill()?;
+        agent.run()?;
         for index in [0, 1] {
-            let mut config = pair.config(index);
-            config
-                .services
-                .push(service(&pair.net.webs, RING, "maglev"));
-            let agent = &mut pair.balancer_mut(index)?.agent;
-            agent.write_config(&config.to_string())?;
-            agent.reload()?;
+            let service = webs_service(pair);
+            reload(pair, index, service)?;
         }
         for index in [0, 1] {
             all_up(pair, index)?;
+            settled(pair, index)?;
         }
         pair.wait_for_master(0, SOON)?;
-        // The other one has had a past of its own: a server that failed and came back.
         let fleet = Fleet::open(&pair.net.client.host, target(RING), FLEET)?;
         ensure!(fleet.living().len() == FORWARDING.len());
         pair.power_off(0)?;
@@ -233,6 +238,32 @@ fn up(site: &Site, web: &Node, state: &str) -> Result<()> {
         let name = web.host.name();
         wait_for_backend(&site.agent, &service.name, name, state, SOON)?;
     }
+    Ok(())
+}
+
+/// The service of the pair, with a grace time that a test can wait for.
+fn webs_service(pair: &Pair<'_>) -> Service {
+    service(&pair.net.webs, RING, "maglev").yaml("grace: 2s")
+}
+
+fn reload(pair: &mut Pair<'_>, index: usize, service: Service) -> Result<()> {
+    let config = pair.config(index).service(service);
+    let agent = &pair.balancer(index)?.agent;
+    agent.write_config(&config.to_string())?;
+    agent.reload()
+}
+
+/// Waits until no slot of a balancer has moved lately.
+fn settled(pair: &Pair<'_>, index: usize) -> Result<()> {
+    let agent = &pair.balancer(index)?.agent;
+    wait_for("every slot to be settled", SOON, || {
+        let status = agent.status()?;
+        let services = status["services"].as_array().context("no services")?;
+        let moved = |service: &Value| service["moved_slots"].as_u64().unwrap_or(0);
+        let moved: u64 = services.iter().map(moved).sum();
+        ensure!(moved == 0, "{moved} slots have moved lately");
+        Ok(())
+    })?;
     Ok(())
 }
 
