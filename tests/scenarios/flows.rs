@@ -80,13 +80,13 @@ impl Busy {
     fn start(lab: &Lab) -> Result<Self> {
         let mut site = Site::prepare(lab, &FORWARDING)?;
         let servers = start_servers(&site.net.webs)?;
-        let webs = &site.net.webs[..FORWARDING.len() - 1];
+        let webs = site.net.webs[..FORWARDING.len() - 1].to_vec();
         site.config = Config::on(&["eth0"])
-            .service(service(webs, RING, "maglev"))
-            .service(service(webs, TURNS, "wlc"));
+            .service(service(&webs, RING, "maglev"))
+            .service(service(&webs, TURNS, "wlc"));
         site.agent.write_config(&site.config.to_string())?;
         site.agent.run()?;
-        for web in webs {
+        for web in &webs {
             up(&site, web, "up")?;
         }
         let mut busy = Self {
