@@ -229,7 +229,10 @@ impl Balancer {
             let entry: &BackendEntry = arena.view(at).expect("an entry");
             entry.address.to_ip()
         });
-        let owner = explained.as_ref().ok().and_then(|explained| explained.owner);
+        let owner = explained
+            .as_ref()
+            .ok()
+            .and_then(|explained| explained.owner);
         // What is told to people is what is done, where it is no matter of turns and of room.
         let foreseen = explained.as_ref().ok();
         let foreseen = foreseen.filter(|e| e.why != Why::Turn && !self.table.refused());

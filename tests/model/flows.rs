@@ -142,8 +142,7 @@ impl Flow {
             return Some(Excuse::Reopened);
         }
         // A refused flow agrees with itself while its slot has the same previous owner.
-        if self.refused
-            && (!moving || self.heard != changes || by_turn && self.key.protocol != TCP)
+        if self.refused && (!moving || self.heard != changes || by_turn && self.key.protocol != TCP)
         {
             return Some(Excuse::Refused);
         }
@@ -189,7 +188,9 @@ impl Flow {
                 previous,
                 ..
             } = answer;
-            format!("{now:9} {step:?} to {backend:?}, owner {owner:?}, slot {previous:?}: {events:?}")
+            format!(
+                "{now:9} {step:?} to {backend:?}, owner {owner:?}, slot {previous:?}: {events:?}"
+            )
         };
         let last = &self.past[self.past.len().saturating_sub(STORY)..];
         last.iter().map(tell).collect::<Vec<_>>().join("\n")

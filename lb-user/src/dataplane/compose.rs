@@ -401,6 +401,7 @@ fn ring(
     } else {
         owners
     };
+    let before = inputs.applied.services.get(&id);
     loop {
         let locals: Arc<[BackendId]> = everyone.iter().map(|placed| placed.id).collect();
         let dead: BTreeSet<BackendId> = everyone
@@ -416,6 +417,7 @@ fn ring(
             now: inputs.now,
             grace: grace(service),
             stateful: remembers_all(service),
+            was_stateful: before.is_some_and(|before| before.steering.stateful),
             foreign: inputs.usage.map(|usage| usage.foreign(id)),
         });
         let needed = needed(inputs.usage, &ring, members.len());

@@ -38,6 +38,8 @@ pub struct Change<'a> {
     pub grace: u32,
     /// Whether the service remembers every flow: then no slot is ever plain.
     pub stateful: bool,
+    /// Whether it has done so until now.
+    pub was_stateful: bool,
     /// What the last whole sweep found of this service.
     pub foreign: Option<Foreign<'a>>,
 }
@@ -127,6 +129,8 @@ fn next(
         }
         Previous::Local(_) | Previous::Older => (Previous::Table, change.now),
         Previous::Table if change.stateful => (Previous::Table, slot.since),
+        // Flows were remembered until now, whenever the slot moved: only a later sweep knows them all.
+        Previous::Table if change.was_stateful => (Previous::Table, change.now),
         Previous::Table => match &change.foreign {
             Some(foreign) if foreign.is_clean(slot.number, slot.since) => (Previous::Plain, 0),
             _ => (Previous::Table, slot.since),

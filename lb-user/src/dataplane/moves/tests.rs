@@ -12,6 +12,7 @@ struct World {
     dead: HashSet<u32>,
     now: u32,
     stateful: bool,
+    was_stateful: bool,
 }
 
 impl World {
@@ -21,6 +22,7 @@ impl World {
             dead: HashSet::new(),
             now: 1000,
             stateful: false,
+            was_stateful: false,
         };
         world.to(owners);
         world
@@ -52,8 +54,10 @@ impl World {
             now: self.now,
             grace: GRACE,
             stateful: self.stateful,
+            was_stateful: self.was_stateful,
             foreign,
         });
+        self.was_stateful = self.stateful;
         self
     }
 
@@ -178,6 +182,23 @@ fn a_stateful_service_is_never_plain() {
     let now = world.now;
     world.with(&[1], Some(Foreign::new(now, None)));
     assert_eq!(world.slot(0), (1, Some(-2)));
+}
+
+#[test]
+fn a_service_that_stops_remembering_is_plain_after_a_sweep_that_began_later() {
+    let mut world = World::new(&[]);
+    world.stateful = true;
+    world.to(&[1]).after(50);
+    world.stateful = false;
+    // Begun before: a flow may have been remembered behind its back.
+    let before = world.now - 2;
+    world.with(&[1], Some(Foreign::new(before, None))).after(1);
+    assert_eq!(world.slot(0), (1, Some(-2)));
+    world.with(&[1], Some(Foreign::new(before, None))).after(3);
+    assert_eq!(world.slot(0), (1, Some(-2)));
+    let now = world.now;
+    world.with(&[1], Some(Foreign::new(now, None)));
+    assert_eq!(world.slot(0), (1, None));
 }
 
 #[test]
