@@ -54,6 +54,18 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", default_value_t = 5)]
         seconds: u32,
     },
+    /// Run a command under another kernel, emulated: the host's files (changes are lost), its own network
+    Vm {
+        /// 6.1, 6.12 or 7.2: Debian's packages, downloaded the first time
+        #[arg(long, default_value = "6.1")]
+        kernel: String,
+        /// Seconds until the machine is switched off
+        #[arg(long, value_name = "N", default_value_t = 1200)]
+        timeout: u64,
+        /// The command and its arguments
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
     /// Measure the data plane against floor programs, or with `--failover` first what a client sees of
     /// a failover, next to keepalived (`--json`: one document on stdout)
     #[command(disable_help_flag = true)]

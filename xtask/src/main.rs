@@ -8,8 +8,9 @@ mod lab;
 mod setup;
 mod sh;
 mod test;
+mod vm;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 use flags::{Command, Flags};
@@ -22,6 +23,11 @@ fn main() -> ExitCode {
         Command::Demo { keep, json } => lab::demo(keep, json).map(|never| match never {}),
         Command::Lab { args } => lab::lab(&args).map(|never| match never {}),
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Command::Vm {
+            kernel,
+            timeout,
+            command,
+        } => vm::run(&kernel, Duration::from_secs(timeout), &command),
         Command::Bench { args } => lab::bench(&args).map(|never| match never {}),
     };
     done.unwrap_or_else(|error| {
