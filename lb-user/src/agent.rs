@@ -21,9 +21,11 @@ use crate::{
 
 mod checks;
 mod desired;
+mod engine;
 mod explain;
 mod foreign;
 mod hops;
+mod ipvs;
 mod permission;
 mod reconcile;
 mod reload;
@@ -170,6 +172,7 @@ async fn serve(
             }
             () = checks.changed() => {
                 desired.exclude(checks.excluded());
+                desired.assign(checks.parts());
                 routers.observe(checks.quorums(&desired.config));
             }
             event = routers.next() => match event {

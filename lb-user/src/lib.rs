@@ -22,6 +22,8 @@ pub mod vrrp;
 
 pub mod health;
 
+pub mod ipvs;
+
 pub mod dataplane;
 
 pub mod observe;

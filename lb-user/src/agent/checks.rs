@@ -20,6 +20,7 @@ use crate::{
         guard::Link,
         service::{Event, Member, Standing},
     },
+    ipvs::compose::{Part, Parts},
     net::NetView,
     vrrp::track::{Input, State},
 };
@@ -118,6 +119,25 @@ impl HealthChecks {
                 out.map(move |member| (service, member.key))
             })
             .collect()
+    }
+
+    /// What each backend has to do, for IPVS.
+    pub(super) fn parts(&self) -> Parts {
+        let mut parts = Parts::default();
+        for (service, health) in self.services.iter() {
+            if health.fallback_serves() {
+                parts.fallbacks.insert(service);
+            }
+            for member in health.members() {
+                let part = match member.standing {
+                    Standing::Serving => Part::Serves(member.weight.get()),
+                    Standing::Lingering(_) => Part::Keeps,
+                    Standing::Out(_) => Part::Out,
+                };
+                parts.backends.insert((service, member.key), part);
+            }
+        }
+        parts
     }
 
     /// What is thought of one backend.

@@ -10,9 +10,12 @@ use std::{
 use anyhow::Context as _;
 use tokio::sync::watch;
 
-use super::{RunOptions, backend_addresses, hops, reconcile::Around, routers::Routers, trace};
+use super::{
+    RunOptions, backend_addresses, engine::Engines, hops, ipvs::Ipvs, reconcile::Around,
+    routers::Routers, trace,
+};
 use crate::{
-    config::Config,
+    config::{Config, model::Engine},
     dataplane::{
         attach::{How, Links},
         bpf::{Bpf, Build, Capacity},
@@ -21,6 +24,7 @@ use crate::{
         pins::Pins,
         stats::{self, Stats},
     },
+    ipvs::compose::Parts,
     net::NetView,
     types::IfIndex,
 };
@@ -37,6 +41,10 @@ pub(super) struct Desired {
     /// The other balancers' addresses.
     pub(super) peers: BTreeSet<IpAddr>,
     pub(super) datapath: Option<Datapath>,
+    /// Who forwards for which service.
+    pub(super) engines: Engines,
+    /// The kernel's balancer.
+    pub(super) ipvs: Ipvs,
     pub(super) started: SystemTime,
     pub(super) last_reload: LastReload,
     /// What kept the last reconciliation from its end, once logged.
@@ -87,7 +95,10 @@ impl Desired {
         routers: &Routers,
     ) -> anyhow::Result<Self> {
         let now = SystemTime::now();
+        let ipvs = Ipvs::new(&config.runtime_dir);
         let mut desired = Self {
+            engines: Engines::default(),
+            ipvs,
             config_path,
             config,
             options,
@@ -104,10 +115,39 @@ impl Desired {
             trouble: None,
         };
         desired.want_targets();
-        if !desired.config.services.is_empty() {
-            desired.open().await?;
+        if desired.needs_xdp()
+            && let Err(error) = desired.open().await
+        {
+            desired.do_without_xdp(error)?;
         }
+        if desired.config.datapath.engine == Engine::Ipvs {
+            desired.ipvs.available()?;
+        }
+        desired.balance();
         Ok(desired)
+    }
+
+    /// Whether there is anything for XDP to do.
+    pub(super) fn needs_xdp(&self) -> bool {
+        self.engines.needs_xdp(&self.config)
+    }
+
+    /// XDP cannot be had: IPVS serves everything, if it may and can.
+    ///
+    /// # Errors
+    /// It may not, or cannot, or the configuration names an interface that is not there: `error`.
+    fn do_without_xdp(&mut self, error: anyhow::Error) -> anyhow::Result<()> {
+        let ours = error.downcast_ref::<hops::InterfaceError>().is_some();
+        if ours || self.config.datapath.engine != Engine::Auto {
+            return Err(error);
+        }
+        if let Err(neither) = self.ipvs.available() {
+            return Err(error.context(format!("neither XDP nor IPVS can be had: {neither}")));
+        }
+        let reason = format!("{error:#}");
+        tracing::warn!(reason, "XDP cannot be had; IPVS forwards in its place");
+        self.engines.no_xdp = Some(reason);
+        Ok(())
     }
 
     /// Brings up the data plane.
@@ -128,7 +168,7 @@ impl Desired {
         } else {
             Build::Plain
         };
-        let mut bpf = Bpf::open(pins, capacity(&self.config), build)?;
+        let mut bpf = Bpf::open(pins, capacity(&self.engines.for_xdp(&self.config)), build)?;
         let reader = trace::Reader::open(&mut bpf, self.options.trace_packets)?;
         let sizes = bpf.capacity();
         let ids = Ids::of(bpf.applied(), sizes.services, sizes.backends);
@@ -148,7 +188,7 @@ impl Desired {
         };
         let view = self.view.borrow().clone();
         datapath.bring_up_to_date(
-            &self.config,
+            &self.engines.for_xdp(&self.config),
             &view,
             &interfaces,
             &Around {
@@ -210,6 +250,13 @@ impl Desired {
         });
     }
 
+    /// Takes note of what each backend has to do, for IPVS.
+    pub(super) fn assign(&mut self, parts: Parts) {
+        if self.ipvs.assign(parts) {
+            self.balance();
+        }
+    }
+
     /// Once a second: rates, and what failed is tried again.
     pub(super) fn tick(&mut self) {
         if let Some(datapath) = &mut self.datapath {
@@ -219,13 +266,17 @@ impl Desired {
                 reader.flush();
             }
         }
+        let ipvs_is_due = self.ipvs.is_due();
         if self.trouble.is_some() {
             self.reconcile();
+        } else if ipvs_is_due {
+            self.balance();
         }
     }
 
     /// The end. `clean`: nothing of ours stays in the kernel.
     pub(super) fn stop(&mut self, clean: bool) {
+        self.ipvs.stop(clean);
         let Some(mut datapath) = self.datapath.take() else {
             return;
         };

@@ -9,6 +9,7 @@ use super::{
     desired::{Datapath, Desired, LastChange},
     foreign,
     hops::{self, Interface},
+    ipvs::Wanted,
 };
 use crate::{
     config::model::{Config, XdpMode},
@@ -41,6 +42,16 @@ impl Desired {
             }
             self.trouble = trouble;
         }
+        self.balance();
+    }
+
+    /// Makes IPVS follow; what keeps it from that is its own trouble.
+    pub(super) fn balance(&mut self) {
+        self.ipvs.reconcile(&Wanted {
+            services: self.engines.for_ipvs(&self.config),
+            sync: self.config.ipvs_sync.as_ref(),
+            manage_sysctls: self.config.datapath.manage_sysctls,
+        });
     }
 
     /// One attempt.
@@ -59,7 +70,8 @@ impl Desired {
             peers: &self.peers,
             excluded: &self.excluded,
         };
-        datapath.bring_up_to_date(&self.config, &view, &present, &around)?;
+        let config = self.engines.for_xdp(&self.config);
+        datapath.bring_up_to_date(&config, &view, &present, &around)?;
         interfaces.context("an interface is missing").map(|_| ())
     }
 }

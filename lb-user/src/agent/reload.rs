@@ -110,7 +110,7 @@ impl Desired {
         }
         let previous = std::mem::replace(&mut self.config, loaded.config);
         self.want_targets();
-        let opens = self.datapath.is_none() && !self.config.services.is_empty();
+        let opens = self.datapath.is_none() && self.needs_xdp();
         let mut result = if opens {
             self.open().await
         } else {
@@ -120,6 +120,8 @@ impl Desired {
         if result.is_ok() {
             result = checks.reconfigure(&self.config).await;
             self.exclude(checks.excluded());
+            self.assign(checks.parts());
+            self.balance();
         }
         if result.is_ok() {
             result = routers.apply(&self.config).await;

@@ -11,6 +11,7 @@ use lb_common::{backend::ForwardMode, limits::LAYOUT, ring::NOBODY};
 use super::{
     checks::HealthChecks,
     desired::{Datapath, Desired, Rates},
+    ipvs::status::Row,
     roles,
     routers::Routers,
     trackers::Seen,
@@ -31,6 +32,7 @@ use crate::{
         Report, Subject,
         service::{Member, Standing},
     },
+    ipvs::table::Seen as SeenTable,
     net::{self, NetView, NextHop, XdpPlace},
     observe::snapshot::{self, BackendState, Snapshot},
     types::IfIndex,
@@ -84,6 +86,7 @@ impl Desired {
         let view = self.view.borrow();
         let figures = self.datapath.as_ref().map(Figures::of);
         let figures = figures.as_ref();
+        let table = self.ipvs.seen();
         let reload = &self.last_reload;
         let since = self.started.elapsed().unwrap_or_default();
         Snapshot {
@@ -104,6 +107,7 @@ impl Desired {
                 .datapath
                 .as_ref()
                 .map(|datapath| datapath.state(self.options.trace_packets, &view)),
+            ipvs: self.ipvs.state(&self.config, &self.engines),
             vrrp: vrrp.routers.iter().map(roles::router).collect(),
             sync_groups: vrrp.groups.iter().map(roles::group).collect(),
             vrrp_unclaimed: roles::named(&vrrp.unclaimed),
@@ -113,7 +117,13 @@ impl Desired {
                 .config
                 .services
                 .iter()
-                .map(|s| service(s, figures, &view, seen))
+                .map(|s| {
+                    let mut row = service(s, figures, &view, seen);
+                    if self.engines.by_ipvs(&self.config, s) {
+                        self.by_ipvs(&mut row, s, table.as_ref(), seen);
+                    }
+                    row
+                })
                 .collect(),
             drops: figures
                 .map(|f| {
@@ -125,6 +135,26 @@ impl Desired {
                 })
                 .unwrap_or_default(),
             problem: self.trouble.clone(),
+        }
+    }
+}
+
+impl Desired {
+    /// Fills in what IPVS says of a service that it serves.
+    fn by_ipvs(
+        &self,
+        row: &mut snapshot::Service,
+        service: &config::model::Service,
+        table: Option<&SeenTable>,
+        seen: &Around<'_>,
+    ) {
+        let ipvs = Row::of(service, table);
+        row.engine = "ipvs".to_owned();
+        row.engine_reason = Some(self.engines.reason(&self.config, service));
+        row.traffic = ipvs.traffic();
+        for (row, backend) in row.backends.iter_mut().zip(&service.backends) {
+            (row.state, row.reason) = ipvs.standing(backend, seen.checks);
+            (row.traffic, row.connections) = ipvs.counted(backend);
         }
     }
 }
@@ -296,6 +326,7 @@ fn service(
             reason,
             health: seen.reports.get(&subject).map(health),
             next_hop: next_hop(backend.address, view),
+            connections: None,
             slots: found
                 .and_then(|(_, id, _)| slots.get(&id).copied())
                 .unwrap_or(0),
@@ -311,6 +342,8 @@ fn service(
         protocol: service.protocol.to_string(),
         forwarding: service.forwarding.to_string(),
         scheduler: service.scheduler.to_string(),
+        engine: "xdp".to_owned(),
+        engine_reason: None,
         ring_slots: known
             .and_then(|(_, _, image)| u32::try_from(image.ring.owners.len()).ok())
             .unwrap_or(0),

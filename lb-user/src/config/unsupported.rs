@@ -23,14 +23,11 @@ const TABLE: &[Line] = &[
     (
         "datapath.engine",
         Severity::Error,
-        "IPVS cannot be used yet, use `auto` or `xdp`",
-        Rule::Section(|c| c.datapath.engine == Engine::Ipvs),
-    ),
-    (
-        "datapath.manage_sysctls",
-        Severity::Error,
-        "sysctls cannot be managed yet",
-        Rule::Section(|c| c.datapath.manage_sysctls),
+        "XDP forwards no nat; use `auto`, so that IPVS does",
+        Rule::Section(|c| {
+            let nat = |s: &Service| s.forwarding == Forwarding::Nat;
+            c.datapath.engine == Engine::Xdp && c.services.iter().any(nat)
+        }),
     ),
     (
         "alerts",
@@ -39,34 +36,22 @@ const TABLE: &[Line] = &[
         Rule::Section(|c| c.alerts != Default::default()),
     ),
     (
-        "ipvs",
-        Severity::Error,
-        "IPVS cannot be used yet",
-        Rule::Section(|c| c.ipvs_sync.is_some()),
-    ),
-    (
         "observability",
         Severity::Error,
         "there is no listener for metrics yet",
         Rule::Section(|c| c.observability.is_some()),
     ),
     (
-        "forwarding",
-        Severity::Error,
-        "nat does not work yet, use `direct_routing` or `tunnel`",
-        Rule::Service(|s| s.forwarding == Forwarding::Nat),
-    ),
-    (
         "scheduler",
         Severity::Error,
         "only maglev works yet",
-        Rule::Service(|s| s.scheduler != Scheduler::Maglev),
+        Rule::Service(|s| s.forwarding != Forwarding::Nat && s.scheduler != Scheduler::Maglev),
     ),
     (
         "persistence",
         Severity::Error,
         "persistence does not work yet",
-        Rule::Service(|s| s.persistence.is_some()),
+        Rule::Service(|s| s.forwarding != Forwarding::Nat && s.persistence.is_some()),
     ),
     (
         "quorum",
@@ -78,13 +63,13 @@ const TABLE: &[Line] = &[
         "fallback",
         Severity::Error,
         "a fallback does not serve yet",
-        Rule::Service(|s| s.fallback.is_some()),
+        Rule::Service(|s| s.forwarding != Forwarding::Nat && s.fallback.is_some()),
     ),
     (
         "on_failure",
         Severity::Error,
         "weight_zero does not keep connections yet, use `remove`",
-        Rule::Service(|s| s.on_failure == OnFailure::WeightZero),
+        Rule::Service(|s| s.forwarding != Forwarding::Nat && s.on_failure == OnFailure::WeightZero),
     ),
 ];
 

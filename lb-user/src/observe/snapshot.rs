@@ -25,6 +25,9 @@ pub struct Snapshot {
     pub config: ConfigState,
     /// The data plane; `null` while no service needs it.
     pub datapath: Option<Datapath>,
+    /// The kernel's balancer; `null` while no service needs it.
+    #[serde(default)]
+    pub ipvs: Option<Ipvs>,
     /// Virtual routers, in the order of the file.
     #[serde(default)]
     pub vrrp: Vec<VirtualRouter>,
@@ -84,6 +87,17 @@ pub struct Datapath {
     pub last_change: Option<LastChange>,
     /// Memory of rings and tables.
     pub ring_memory: Memory,
+}
+
+/// The kernel's balancer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ipvs {
+    /// Why it serves what XDP usually would; `null`: it does not.
+    pub instead_of_xdp: Option<String>,
+    /// What keeps it from following; tried again every second.
+    pub problem: Option<String>,
+    /// Settings of the kernel that are not as they should be.
+    pub notices: Vec<String>,
 }
 
 /// A change of the maps.
@@ -246,7 +260,13 @@ pub struct Service {
     pub forwarding: String,
     /// Who gets a new flow.
     pub scheduler: String,
-    /// Slots of its ring; 0 while it is not in the data plane.
+    /// Who forwards for it: `xdp` or `ipvs`.
+    #[serde(default)]
+    pub engine: String,
+    /// Why it is IPVS.
+    #[serde(default)]
+    pub engine_reason: Option<String>,
+    /// Slots of its ring; 0 while it is not in the data plane, and with IPVS.
     pub ring_slots: u32,
     /// What went through it.
     #[serde(flatten)]
@@ -279,9 +299,23 @@ pub struct Backend {
     pub next_hop: Option<NextHop>,
     /// Slots of the ring that it owns.
     pub slots: u32,
+    /// Connections, where IPVS keeps them.
+    #[serde(default)]
+    pub connections: Option<Connections>,
     /// What went to it.
     #[serde(flatten)]
     pub traffic: Traffic,
+}
+
+/// Connections that IPVS keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connections {
+    /// Open ones.
+    pub active: u32,
+    /// Those that are closing, and all of UDP.
+    pub inactive: u32,
+    /// Clients that are remembered.
+    pub persistent: u32,
 }
 
 /// What the checks of a backend say.

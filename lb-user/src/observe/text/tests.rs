@@ -15,6 +15,7 @@ fn backend(name: &str, state: BackendState, slots: u32, reason: Option<&str>) ->
         health: None,
         next_hop: None,
         slots,
+        connections: None,
         traffic: Traffic {
             packets: 1200,
             bytes: 99_000,
@@ -55,6 +56,7 @@ fn snapshot() -> Snapshot {
                 total: 256 << 20,
             },
         }),
+        ipvs: None,
         vrrp: vec![VirtualRouter {
             name: "FloatIP01".to_owned(),
             interface: "eth0".to_owned(),
@@ -99,6 +101,8 @@ fn snapshot() -> Snapshot {
             protocol: "tcp".to_owned(),
             forwarding: "direct_routing".to_owned(),
             scheduler: "maglev".to_owned(),
+            engine: "xdp".to_owned(),
+            engine_reason: None,
             ring_slots: 1009,
             traffic: Traffic {
                 packets: 2400,
