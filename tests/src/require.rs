@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{self, Write},
     path::Path,
+    process::Command,
     thread,
 };
 
@@ -20,6 +21,8 @@ pub enum Need {
     Bpffs,
     /// `/dev/net/tun`, for the tunnel's end at a real server.
     Tun,
+    /// IPVS, perhaps as a module.
+    Ipvs,
     /// A program in `PATH` (or `/usr/sbin`).
     Program(&'static str),
 }
@@ -43,6 +46,9 @@ impl Need {
             }
             Self::Tun => (!Path::new("/dev/net/tun").exists())
                 .then(|| "no /dev/net/tun: `modprobe tun`".to_owned()),
+            Self::Ipvs => {
+                (!has_ipvs()).then(|| "this kernel has no IPVS: `cargo xtask test vm`".to_owned())
+            }
             Self::Program(name) => (!in_path(name)).then(|| format!("no `{name}`: install it")),
         }
     }
@@ -85,6 +91,12 @@ pub fn search_path() -> OsString {
     let mut path = env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/sbin");
     path
+}
+
+fn has_ipvs() -> bool {
+    let there = || Path::new("/proc/net/ip_vs").exists();
+    let load = || Command::new("modprobe").args(["-q", "ip_vs"]).status();
+    there() || (load().is_ok() && there())
 }
 
 fn in_path(name: &str) -> bool {

@@ -26,9 +26,12 @@ pub(crate) enum Command {
     },
     /// Run the tests; ends with the line `N passed, N failed, N skipped`
     Test {
-        /// `unit`, a test binary of `tests/` such as `dataplane` or `scenarios`, or `all`
+        /// `unit`, `vm` (under an emulated kernel), a test binary of `tests/` such as `dataplane` or `scenarios`, or `all`
         #[arg(default_value = "all")]
         tier: String,
+        /// Emulate Linux 6.12 and 7.2, too, and not only 6.1
+        #[arg(long)]
+        all_kernels: bool,
     },
     /// Show Ballast at work: real requests, real web servers, a failure, the counters
     Demo {

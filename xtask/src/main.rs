@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let done = match Flags::parse().command {
         Command::Setup => setup::all().map(|()| ExitCode::SUCCESS),
         Command::BuildEbpf { out } => build_ebpf::run(out.as_deref()).map(|()| ExitCode::SUCCESS),
-        Command::Test { tier } => test::run(&tier),
+        Command::Test { tier, all_kernels } => test::run(&tier, all_kernels),
         Command::Demo { keep, json } => lab::demo(keep, json).map(|never| match never {}),
         Command::Lab { args } => lab::lab(&args).map(|never| match never {}),
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),

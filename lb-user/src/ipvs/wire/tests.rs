@@ -1,3 +1,5 @@
+mod captured;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
