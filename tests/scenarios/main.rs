@@ -9,6 +9,7 @@ mod forwarding;
 mod health;
 mod import;
 mod interop_keepalived;
+mod nat;
 mod neighbour;
 mod reload;
 mod restart;

@@ -13,8 +13,10 @@ use lb_common::{
 
 use super::desired::Desired;
 use crate::{
+    config::model::{self, Service},
     control::proto::{Explanation, Protocol, Reply, Verdict},
     dataplane::image::{BackendId, Image, ServiceId},
+    ipvs::compose,
 };
 
 impl Desired {
@@ -41,6 +43,18 @@ impl Desired {
             slot: None,
             ring_slots: None,
         };
+        if let Some(service) = self.ipvs_service(protocol, destination) {
+            let scheduler = compose::scheduler(service.scheduler).0;
+            return Reply::Explained(Explanation {
+                verdict: Verdict::Forward,
+                reason: format!(
+                    "IPVS's scheduler {scheduler} decides ({}); `ipvsadm -Lnc` lists its connections",
+                    self.engines.reason(&self.config, service)
+                ),
+                service: Some(service.name.to_string()),
+                ..pass
+            });
+        }
         let key = FlowKey {
             source: Addr::from(source.ip()),
             destination: Addr::from(destination.ip()),
@@ -68,6 +82,21 @@ impl Desired {
             },
         };
         Reply::Explained(explanation)
+    }
+}
+
+impl Desired {
+    /// The service at `destination`, if IPVS serves it.
+    fn ipvs_service(&self, protocol: Protocol, destination: SocketAddr) -> Option<&Service> {
+        let protocol = match protocol {
+            Protocol::Tcp => model::Protocol::Tcp,
+            Protocol::Udp => model::Protocol::Udp,
+        };
+        let mut services = self.engines.for_ipvs(&self.config).into_iter();
+        services.find(|service| {
+            SocketAddr::new(service.address, service.port.get()) == destination
+                && service.protocol == protocol
+        })
     }
 }
 

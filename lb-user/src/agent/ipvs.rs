@@ -8,7 +8,6 @@ use std::{
     collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 use crate::{
@@ -48,7 +47,6 @@ pub(super) struct Ipvs {
     applied: Option<Table>,
     /// Rules of nftables in force; `None`: not known.
     rules: Option<Option<String>>,
-    asked_for_module: bool,
     ticks: u32,
     /// What keeps IPVS from following.
     trouble: Option<String>,
@@ -77,14 +75,13 @@ impl Ipvs {
             parts: Parts::default(),
             applied: None,
             rules: None,
-            asked_for_module: false,
             ticks: 0,
             trouble: None,
             notices: Vec::new(),
         }
     }
 
-    /// Whether this kernel has IPVS, or has it now that its module was asked for.
+    /// Whether this kernel has IPVS; its module is loaded for that.
     pub(super) fn available(&mut self) -> Result<(), OpenError> {
         self.client().map(|_| ())
     }
@@ -164,15 +161,8 @@ impl Ipvs {
     /// The connection, made if there is none.
     fn client(&mut self) -> Result<&Client, OpenError> {
         if self.client.is_none() {
-            let opened = match Client::open() {
-                Err(OpenError::NoIpvs) if !self.asked_for_module => {
-                    self.asked_for_module = true;
-                    load_module();
-                    Client::open()
-                }
-                opened => opened,
-            };
-            self.client = Some(opened?);
+            // The kernel loads its module when it is asked for the family.
+            self.client = Some(Client::open()?);
         }
         Ok(self.client.as_ref().expect("it was opened above"))
     }
@@ -368,19 +358,6 @@ fn daemons(sync: Option<&IpvsSync>) -> BTreeSet<SyncDaemon> {
     sync.iter()
         .flat_map(|sync| both.map(|role| daemon(sync, role)))
         .collect()
-}
-
-/// Asks for the kernel's module; whether it came is seen when IPVS is opened.
-fn load_module() {
-    let asked = Command::new("modprobe")
-        .args(["-q", "ip_vs"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    if let Err(error) = asked {
-        tracing::debug!(%error, "modprobe cannot be run");
-    }
 }
 
 /// An error and its causes, on one line.
