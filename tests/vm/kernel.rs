@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use anyhow::{Context, Result, ensure};
+use aya::programs::loaded_programs;
 use lb_tests::{ballast::Agent, topology::VIP};
-use serde_json::Value;
 
 use crate::support::{Site, in_lab, own_vip};
 
@@ -23,20 +23,24 @@ fn the_program_is_loaded_and_attached_in_the_driver() {
         let datapath = &status["datapath"];
         ensure!(datapath["interfaces"][0]["mode"] == "native", "{datapath}");
         let id = datapath["program_id"].as_u64().context("a program")?;
-        let shown = balancer.sh(&format!("bpftool --json prog show id {id}"))?;
-        let program: Value = serde_json::from_str(&shown)?;
+        let figures = balancer.run(|| figures(id))?;
         let release = balancer.read("/proc/sys/kernel/osrelease")?;
         // Past libtest's capture: it is for the table in the README.
-        let line = format!("kernel {}: {}\n", release.trim(), figures(&program)?);
+        let line = format!("kernel {}: {}\n", release.trim(), figures);
         Ok(std::io::stderr().write_all(line.as_bytes())?)
     });
 }
 
-/// `translated T verified V`: bytes after the verifier's rewriting / 8, instructions it looked at.
-fn figures(program: &Value) -> Result<String> {
-    let translated = program["bytes_xlated"].as_u64().context("a size")? / 8;
-    // bpftool since 7.3, kernels since 5.16.
-    let verified = program["verified_insns"].as_u64();
-    let verified = verified.map_or_else(|| "?".to_owned(), |count| count.to_string());
-    Ok(format!("translated {translated} verified {verified}"))
+/// What the kernel says of a program: instructions after its rewriting, and how many steps the
+/// verifier took.
+fn figures(id: u64) -> Result<String> {
+    let mut programs = loaded_programs().filter_map(Result::ok);
+    let program = programs
+        .find(|program| u64::from(program.id()) == id)
+        .context("the program is not loaded")?;
+    let translated = program.size_translated().context("no size")? / 8;
+    let steps = program.verified_instruction_count().context("no count")?;
+    Ok(format!(
+        "{translated} instructions, verified in {steps} steps"
+    ))
 }

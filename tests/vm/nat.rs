@@ -29,6 +29,7 @@ fn start(lab: &Lab, webs: u8, config: &str) -> Result<(Site, Agent)> {
     let site = Site::new(lab, webs, GATEWAY)?;
     let balancer = site.balancer(lab, "lb1", 2)?;
     own_vip(&balancer)?;
+    balancer.sysctl("net.ipv4.ip_forward", 0)?;
     let agent = Agent::start(&balancer, config)?;
     Ok((site, agent))
 }

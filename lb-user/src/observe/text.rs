@@ -56,10 +56,8 @@ fn head(out: &mut String, snapshot: &Snapshot) {
     }
     match &snapshot.datapath {
         Some(datapath) => head_of_datapath(out, datapath),
-        None if snapshot.services.is_empty() => {
-            line(out, "datapath    none: there are no services");
-        }
-        None => {}
+        None if snapshot.ipvs.is_some() => line(out, "datapath    none: IPVS forwards"),
+        None => line(out, "datapath    none: there are no services"),
     }
     if let Some(ipvs) = &snapshot.ipvs {
         head_of_ipvs(out, ipvs);
