@@ -85,6 +85,24 @@ impl Addr {
         self.words[0] == 0 && half == MAPPED
     }
 
+    /// The first `bits` of the 128, the rest 0. An IPv4 address has 96 bits in front of its own.
+    #[inline(always)]
+    #[must_use]
+    pub const fn prefix(&self, bits: u32) -> Self {
+        const fn cut(word: u64, bits: u32) -> u64 {
+            let mask = match bits {
+                0 => 0,
+                1..64 => u64::MAX << (64 - bits),
+                _ => u64::MAX,
+            };
+            word & mask.to_be()
+        }
+        let [high, low] = self.words;
+        Self {
+            words: [cut(high, bits), cut(low, bits.saturating_sub(64))],
+        }
+    }
+
     /// The 16 bytes in network order.
     #[must_use]
     pub fn octets(&self) -> [u8; 16] {
@@ -145,6 +163,23 @@ mod tests {
             let addr = Addr::from(ip);
             assert_eq!(addr.to_ip(), ip);
             assert_eq!(addr.is_v4(), ip.is_ipv4());
+        }
+    }
+
+    #[test]
+    fn a_prefix_keeps_its_bits_and_no_others() {
+        for (text, bits, kept) in [
+            ("192.0.2.255", 128, "192.0.2.255"),
+            ("192.0.2.255", 96 + 24, "192.0.2.0"),
+            ("192.0.2.255", 96 + 31, "192.0.2.254"),
+            ("2001:db8:1:2:3::4", 64, "2001:db8:1:2::"),
+            ("2001:db8:1:2:8000::4", 65, "2001:db8:1:2:8000::"),
+            ("2001:db8:1:2:3::4", 33, "2001:db8::"),
+            ("ffff::1", 1, "8000::"),
+            ("ffff::1", 0, "::"),
+        ] {
+            let [addr, kept] = [text, kept].map(|t| Addr::from(t.parse::<IpAddr>().unwrap()));
+            assert_eq!(addr.prefix(bits), kept, "{text}/{bits}");
         }
     }
 

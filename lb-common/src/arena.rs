@@ -5,6 +5,7 @@
 //! front  FrontHeader   interfaces, own addresses, peers, services: see `service`
 //! …      ring regions  header, slots, local table: see `ring`
 //! …      backends      64 bytes each: see `backend`
+//! …      directory     8 bytes a backend id: where its entry is
 //! ```
 //!
 //! Whatever is larger than a word is written where nobody looks yet, and then made visible by one
@@ -46,12 +47,19 @@ pub struct Root {
     pub layout: u32,
     /// Where the current [`crate::service::FrontHeader`] is; 0 while there is none. Flipped.
     pub front: u32,
+    /// Where the directory of backends is ([`crate::backend::DirectoryEntry`] by id).
+    pub directory: u32,
+    /// Key of the connection table, random.
+    pub secret: u64,
     /// Always 0.
-    pub reserved: [u32; 13],
+    pub reserved: [u32; 10],
 }
 
 /// Byte offset of [`Root::front`].
 pub const ROOT_FRONT: u32 = ROOT + 8;
+/// Byte offset of [`Root::directory`].
+pub const ROOT_DIRECTORY: u32 = ROOT + 12;
 
 const _: () = assert!(size_of::<Root>() == UNIT as usize);
 const _: () = assert!(core::mem::offset_of!(Root, front) == ROOT_FRONT as usize);
+const _: () = assert!(core::mem::offset_of!(Root, directory) == ROOT_DIRECTORY as usize);

@@ -3,7 +3,6 @@
 use crate::{
     addr::Addr,
     backend::{BackendEntry, ForwardMode},
-    csum,
     flow::{IPIP, IPV6},
     wire::{
         Be16, Be32, Raw16, Raw32, Raw64,
@@ -84,17 +83,7 @@ pub fn outer_v4(backend: &BackendEntry, inner: &Inner) -> Ipv4 {
         source: Raw32::new(source),
         destination: Raw32::new(destination),
     };
-    // The words of the header, as they will be loaded from the wire.
-    header.checksum = Raw16::new(csum::full([
-        u16::from_ne_bytes([header.version_ihl, header.tos]),
-        total_length.to_be(),
-        ipv4::DONT_FRAGMENT.to_be(),
-        u16::from_ne_bytes([header.ttl, header.protocol]),
-        (source & 0xffff) as u16,
-        (source >> 16) as u16,
-        (destination & 0xffff) as u16,
-        (destination >> 16) as u16,
-    ]));
+    header.checksum = Raw16::new(header.sum());
     header
 }
 

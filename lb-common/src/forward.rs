@@ -105,7 +105,7 @@ const fn ip_type(v4: bool) -> u16 {
 
 /// The tags a frame came with, for a frame that leaves with the same.
 #[derive(Clone, Copy)]
-struct ReceivedTags {
+pub(crate) struct ReceivedTags {
     count: u32,
     outer_type: u16,
     outer_control: u16,
@@ -124,7 +124,7 @@ impl ReceivedTags {
 
     /// The ethertype right behind the addresses.
     #[inline(always)]
-    const fn first_type(&self, ethertype: u16) -> u16 {
+    pub(crate) const fn first_type(&self, ethertype: u16) -> u16 {
         if self.count == 0 {
             ethertype
         } else {
@@ -133,7 +133,7 @@ impl ReceivedTags {
     }
 
     #[inline(always)]
-    fn write<F: FrameMut>(&self, frame: &mut F, ethertype: u16) -> Option<()> {
+    pub(crate) fn write<F: FrameMut>(&self, frame: &mut F, ethertype: u16) -> Option<()> {
         if self.count == 0 {
             return Some(());
         }
@@ -162,7 +162,7 @@ fn tag(control: u16, ethertype: u16) -> Tag {
 }
 
 #[inline(always)]
-fn received_tags<F: FrameMut>(frame: &F, l3: u32) -> ReceivedTags {
+pub(crate) fn received_tags<F: FrameMut>(frame: &F, l3: u32) -> ReceivedTags {
     let mut tags = ReceivedTags::NONE;
     if l3 == ethernet::LEN {
         return tags;
@@ -222,7 +222,9 @@ fn decrement_ttl<F: FrameMut>(frame: &mut F, forward: &Forward<'_>) -> Option<()
     let l3 = forward.packet.l3;
     let ttl = forward.packet.ttl.wrapping_sub(1);
     if !forward.packet.v4 {
-        return frame.store(l3 + HOP_LIMIT, ttl);
+        let next_header = frame.view::<Ipv6>(l3)?.next_header;
+        // Both: where the verifier does not know `l3`, it accepts no access to a single byte.
+        return frame.store(l3 + NEXT_HEADER, [next_header, ttl]);
     }
     let ip = frame.view::<Ipv4>(l3)?;
     let old = u16::from_ne_bytes([ip.ttl, ip.protocol]);
@@ -257,5 +259,5 @@ struct TtlToChecksum {
 
 /// Offset of the TTL in an IPv4 header.
 const TTL: u32 = core::mem::offset_of!(Ipv4, ttl) as u32;
-/// Offset of the hop limit in an IPv6 header.
-const HOP_LIMIT: u32 = core::mem::offset_of!(Ipv6, hop_limit) as u32;
+/// Offset of the next header in an IPv6 header; the hop limit follows.
+const NEXT_HEADER: u32 = core::mem::offset_of!(Ipv6, next_header) as u32;

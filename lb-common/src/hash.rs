@@ -23,22 +23,67 @@ pub const fn mix64(mut x: u64) -> u64 {
 }
 
 /// The flow hash: source address and port under the service's key. Destination and protocol are
-/// the service's own and so already in the key.
+/// the service's own and so already in the key. With `port_mask` 0 the port is left out, else it is
+/// 0xffff.
 #[inline(always)]
 #[must_use]
-pub const fn flow_hash(key: u64, flow: &FlowKey) -> u32 {
-    source_hash(key, flow.source, flow.source_port)
+pub const fn flow_hash(key: u64, port_mask: u32, flow: &FlowKey) -> u32 {
+    source_hash(key, flow.source, flow.source_port & port_mask as u16)
 }
 
 /// [`flow_hash`] on its parts; `port` in host order.
 #[inline(always)]
 #[must_use]
 pub const fn source_hash(key: u64, source: Addr, port: u16) -> u32 {
+    (wide_hash(key, source, port) >> 32) as u32
+}
+
+/// All 64 bits of the mix whose upper half is [`source_hash`]. For IPv4 no two flows of a service
+/// share them: every step can be undone.
+#[inline(always)]
+#[must_use]
+pub const fn wide_hash(key: u64, source: Addr, port: u16) -> u64 {
     let [high, low] = source.words();
     // IPv4: 48 unknown bits; the multiply by an odd constant keeps IPv6's upper half from
     // cancelling against the lower.
     let folded = low ^ high.wrapping_mul(A).rotate_left(29) ^ (port as u64) << 1;
-    (mix64(folded ^ key) >> 32) as u32
+    mix64(folded ^ key)
+}
+
+/// What the connection table knows a flow by. The upper half is the flow hash, so that the slot of an
+/// entry can be told from the entry. For IPv4 the whole is as exact as the 5-tuple; for IPv6, whose
+/// addresses do not fit, and where the flow hash leaves the port out (`port_mask` 0), the lower half
+/// is a keyed digest that a client cannot aim at another's.
+#[inline(always)]
+#[must_use]
+pub const fn flow_tag(key: u64, port_mask: u32, secret: u64, source: Addr, port: u16) -> u64 {
+    let wide = wide_hash(key, source, port & port_mask as u16);
+    if source.is_v4() && port_mask != 0 {
+        return wide;
+    }
+    let [high, low] = source.words();
+    let digest = mix64(mix64(mix64(high ^ secret) ^ low) ^ port as u64);
+    wide & !0xffff_ffff | digest & 0xffff_ffff
+}
+
+/// What the connection table knows a client by, given the prefix that its addresses share. The upper half
+/// is a hash that says its slot, the lower half a keyed digest with another salt than a flow's: a client
+/// is taken for a flow as seldom as 64 random bits are alike.
+#[inline(always)]
+#[must_use]
+pub const fn client_tag(key: u64, secret: u64, prefix: Addr) -> u64 {
+    let [high, low] = prefix.words();
+    let digest = mix64(mix64(high ^ secret ^ CLIENT_SALT) ^ low);
+    wide_hash(key, prefix, 0) & !0xffff_ffff | digest & 0xffff_ffff
+}
+
+const CLIENT_SALT: u64 = 0xc13f_a9a9_02a6_328f;
+
+/// The flow hash in a tag.
+#[inline(always)]
+#[must_use]
+pub const fn hash_of_tag(tag: u64) -> u32 {
+    (tag >> 32) as u32
 }
 
 /// Slot of a hash in a ring of `slots`: multiply-shift, so that no division is needed.

@@ -12,7 +12,10 @@
 //! * [`service`], [`ring`], [`backend`]: what lies in the arena.
 //! * [`hash`]: the flow hash.
 //! * [`verdict`], [`counters`]: what came out, and where it is counted.
-//! * [`decide`]: the decision for one packet; [`forward`]: carrying it out.
+//! * [`connections`]: the flows that are remembered.
+//! * [`decide`]: the decision for one packet, [`steer`] where the ring alone does not say; [`forward`]: carrying it out.
+//! * [`fragments`]: where later fragments go; [`answer`]: what does not fit is told so.
+//! * [`decap`]: the other end of the tunnel, at a real server.
 //! * [`describe`]: the maps for people.
 #![cfg_attr(not(test), no_std)]
 #![expect(
@@ -41,9 +44,17 @@ pub mod hash;
 pub mod counters;
 pub mod verdict;
 
+pub mod clients;
+pub mod connections;
+
+pub mod answer;
 pub mod decide;
 pub mod encap;
 pub mod forward;
+pub mod fragments;
+pub mod steer;
+
+pub mod decap;
 
 pub mod describe;
 pub mod pod;

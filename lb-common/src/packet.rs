@@ -23,4 +23,7 @@ pub trait FrameMut: Frame {
     /// Moves the start of the frame: `by` bytes are added in front (content undefined) or, if
     /// negative, removed. `None` if there is no room.
     fn grow_head(&mut self, by: i32) -> Option<()>;
+
+    /// Cuts the frame off at `length` bytes; `None` if it is shorter.
+    fn set_length(&mut self, length: u32) -> Option<()>;
 }

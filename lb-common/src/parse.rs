@@ -6,28 +6,43 @@
 
 use crate::{
     addr::Addr,
-    flow::{FlowKey, TCP, UDP},
+    flow::{FlowKey, ICMP, ICMPV6, TCP, UDP},
     limits::MAX_EXTENSION_HEADERS,
     packet::Frame,
     verdict::DropReason,
     wire::{
         ethernet::{self, Ethernet, Tag},
+        icmp::{self, Icmp},
         ipv4::{self, Ipv4},
         ipv6::{self, Extension, Fragment, Ipv6},
         udp::Ports,
     },
 };
 
-/// A TCP or UDP packet whose ports are known.
+/// What a packet is of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A whole packet of it.
+    Whole,
+    /// The first of several fragments.
+    FirstFragment,
+    /// A later fragment: its ports are not known (and 0 here).
+    LaterFragment,
+    /// An ICMP error about a packet that the service sent to the client.
+    Error,
+}
+
+/// A packet that may be of a service's flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parsed {
     /// Where the IP header starts, bytes from the start of the frame.
     pub l3: u32,
-    /// Where the TCP or UDP header starts.
+    /// Where the TCP, UDP or ICMP header starts; of a later fragment, its payload.
     pub l4: u32,
     /// Whether the packet is IPv4.
     pub v4: bool,
-    /// The 5-tuple.
+    /// The 5-tuple, as the client's packets have it.
     pub flow: FlowKey,
     /// Length of the IP packet by its own header, bytes.
     pub length: u32,
@@ -35,8 +50,10 @@ pub struct Parsed {
     pub ttl: u8,
     /// Type of service or traffic class.
     pub tos: u8,
-    /// Whether it is the first of several fragments.
-    pub first_fragment: bool,
+    /// What it is of the flow.
+    pub kind: Kind,
+    /// What its fragments have in common; 0 for whole packets.
+    pub fragment_id: u32,
 }
 
 /// Why there is no [`Parsed`].
@@ -113,7 +130,8 @@ pub fn plain_ipv4<F: Frame>(frame: &F) -> Option<Parsed> {
         length: u32::from(ip.total_length.get()),
         ttl: ip.ttl,
         tos: ip.tos,
-        first_fragment: false,
+        kind: Kind::Whole,
+        fragment_id: 0,
     })
 }
 
@@ -146,7 +164,8 @@ pub fn plain_ipv6<F: Frame>(frame: &F) -> Option<Parsed> {
         length: u32::from(ip.payload_length.get()) + ipv6::LEN,
         ttl: ip.hop_limit,
         tos: (version_class_label >> 20) as u8,
-        first_fragment: false,
+        kind: Kind::Whole,
+        fragment_id: 0,
     })
 }
 
@@ -199,32 +218,76 @@ fn ipv4<F: Frame>(frame: &F, l3: u32) -> Result<Parsed, Unparsed> {
     if ip.version_ihl >> 4 != 4 || header < ipv4::LEN {
         return Err(defect(DropReason::BadIpHeader));
     }
-    if ip.protocol != TCP && ip.protocol != UDP {
-        return Err(Unparsed::Foreign);
-    }
-    let fragment = ip.flags_offset.get();
-    if fragment & ipv4::OFFSET != 0 {
-        return Err(defect(DropReason::Fragment));
-    }
     let l4 = l3 + header;
-    let ports = frame
-        .view::<Ports>(l4)
-        .ok_or(defect(DropReason::Truncated))?;
-    Ok(Parsed {
+    let source = Addr::from_v4_word(ip.source.get());
+    let mut parsed = Parsed {
         l3,
         l4,
         v4: true,
         flow: FlowKey {
-            source: Addr::from_v4_word(ip.source.get()),
+            source,
             destination,
-            source_port: ports.source.get(),
-            destination_port: ports.destination.get(),
+            source_port: 0,
+            destination_port: 0,
             protocol: ip.protocol,
         },
         length: u32::from(ip.total_length.get()),
         ttl: ip.ttl,
         tos: ip.tos,
-        first_fragment: fragment & ipv4::MORE_FRAGMENTS != 0,
+        kind: Kind::Whole,
+        fragment_id: 0,
+    };
+    let fragment = ip.flags_offset.get();
+    let is_fragment = fragment & (ipv4::OFFSET | ipv4::MORE_FRAGMENTS) != 0;
+    if ip.protocol == ICMP && !is_fragment {
+        parsed.flow = embedded_v4(frame, l4, destination).ok_or(Unparsed::Foreign)?;
+        parsed.kind = Kind::Error;
+        return Ok(parsed);
+    }
+    if ip.protocol != TCP && ip.protocol != UDP {
+        return Err(Unparsed::Foreign);
+    }
+    if is_fragment {
+        parsed.fragment_id = u32::from(ip.id.get());
+        parsed.kind = Kind::FirstFragment;
+        if fragment & ipv4::OFFSET != 0 {
+            parsed.kind = Kind::LaterFragment;
+            return Ok(parsed);
+        }
+    }
+    let ports = frame
+        .view::<Ports>(l4)
+        .ok_or(defect(DropReason::Truncated))?;
+    parsed.flow.source_port = ports.source.get();
+    parsed.flow.destination_port = ports.destination.get();
+    Ok(parsed)
+}
+
+/// The flow that an ICMP error is about, as the client's packets have it; `None` where it is no error,
+/// or not about anything that `destination`, whom it is for, has sent.
+#[inline(always)]
+fn embedded_v4<F: Frame>(frame: &F, at: u32, destination: Addr) -> Option<FlowKey> {
+    let message = frame.view::<Icmp>(at)?;
+    if !icmp::is_error(message.kind) {
+        return None;
+    }
+    let inner = at + icmp::LEN;
+    let ip = frame.view::<Ipv4>(inner)?;
+    let header = u32::from(ip.version_ihl & 0x0f) * 4;
+    let has_ports = ip.flags_offset.get() & ipv4::OFFSET == 0
+        && ip.version_ihl >> 4 == 4
+        && header >= ipv4::LEN
+        && (ip.protocol == TCP || ip.protocol == UDP);
+    if !has_ports || Addr::from_v4_word(ip.source.get()) != destination {
+        return None;
+    }
+    let ports = frame.view::<Ports>(inner + header)?;
+    Some(FlowKey {
+        source: Addr::from_v4_word(ip.destination.get()),
+        destination,
+        source_port: ports.destination.get(),
+        destination_port: ports.source.get(),
+        protocol: ip.protocol,
     })
 }
 
@@ -246,24 +309,62 @@ fn ipv6<F: Frame>(frame: &F, l3: u32) -> Result<Parsed, Unparsed> {
         return Err(defect(DropReason::BadIpHeader));
     }
     let transport = extensions(frame, destination, ip.next_header, l3 + ipv6::LEN)?;
-    let ports = frame
-        .view::<Ports>(transport.at)
-        .ok_or(defect(DropReason::Truncated))?;
-    Ok(Parsed {
+    let mut parsed = Parsed {
         l3,
         l4: transport.at,
         v4: false,
         flow: FlowKey {
             source: address(ip.source),
             destination,
-            source_port: ports.source.get(),
-            destination_port: ports.destination.get(),
+            source_port: 0,
+            destination_port: 0,
             protocol: transport.protocol,
         },
         length: u32::from(ip.payload_length.get()) + ipv6::LEN,
         ttl: ip.hop_limit,
         tos: (version_class_label >> 20) as u8,
-        first_fragment: transport.first_fragment,
+        kind: transport.kind,
+        fragment_id: transport.fragment_id,
+    };
+    if parsed.kind == Kind::LaterFragment {
+        return Ok(parsed);
+    }
+    if transport.protocol == ICMPV6 {
+        let whole = parsed.kind == Kind::Whole;
+        let flow = embedded_v6(frame, transport.at, destination);
+        parsed.flow = flow.filter(|_| whole).ok_or(Unparsed::Foreign)?;
+        parsed.kind = Kind::Error;
+        return Ok(parsed);
+    }
+    let ports = frame
+        .view::<Ports>(transport.at)
+        .ok_or(defect(DropReason::Truncated))?;
+    parsed.flow.source_port = ports.source.get();
+    parsed.flow.destination_port = ports.destination.get();
+    Ok(parsed)
+}
+
+/// As [`embedded_v4`]. Extension headers in what is embedded are not followed: servers send none.
+#[inline(always)]
+fn embedded_v6<F: Frame>(frame: &F, at: u32, destination: Addr) -> Option<FlowKey> {
+    let message = frame.view::<Icmp>(at)?;
+    if !icmp::is_error_v6(message.kind) {
+        return None;
+    }
+    let inner = at + icmp::LEN;
+    let ip = frame.view::<Ipv6>(inner)?;
+    let has_ports =
+        ip.version_class_label.get() >> 28 == 6 && (ip.next_header == TCP || ip.next_header == UDP);
+    if !has_ports || address(ip.source) != destination {
+        return None;
+    }
+    let ports = frame.view::<Ports>(inner + ipv6::LEN)?;
+    Some(FlowKey {
+        source: address(ip.destination),
+        destination,
+        source_port: ports.destination.get(),
+        destination_port: ports.source.get(),
+        protocol: ip.next_header,
     })
 }
 
@@ -271,7 +372,8 @@ fn ipv6<F: Frame>(frame: &F, l3: u32) -> Result<Parsed, Unparsed> {
 struct Transport {
     at: u32,
     protocol: u8,
-    first_fragment: bool,
+    kind: Kind,
+    fragment_id: u32,
 }
 
 /// Steps over the extension headers, at most [`MAX_EXTENSION_HEADERS`] of them.
@@ -288,9 +390,10 @@ fn extensions<F: Frame>(
     };
     let mut protocol = next_header;
     let mut at = offset;
-    let mut first_fragment = false;
+    let mut kind = Kind::Whole;
+    let mut fragment_id = 0;
     let mut walked = 0;
-    while protocol != TCP && protocol != UDP {
+    while protocol != TCP && protocol != UDP && protocol != ICMPV6 {
         if walked == MAX_EXTENSION_HEADERS {
             return Err(defect(DropReason::ExtensionHeaders));
         }
@@ -313,20 +416,26 @@ fn extensions<F: Frame>(
                     .view::<Fragment>(at)
                     .ok_or(defect(DropReason::Truncated))?;
                 let offset_more = header.offset_more.get();
+                // Neither offset nor more to follow: an atomic fragment (RFC 6946), a whole packet.
+                if offset_more & !ipv6::FRAGMENT_RESERVED != 0 {
+                    fragment_id = header.id.get();
+                    kind = Kind::FirstFragment;
+                }
+                protocol = header.next_header;
+                at += 8;
                 if offset_more >> 3 != 0 {
                     // What follows is the middle of something, and this says how it began
                     // (RFC 8200 §4.5): a fragment of a ping is not ours, as in IPv4.
-                    return Err(match header.next_header {
-                        TCP | UDP | ipv6::DESTINATION_OPTIONS | ipv6::ROUTING => {
-                            defect(DropReason::Fragment)
-                        }
-                        _ => Unparsed::Foreign,
-                    });
+                    return match protocol {
+                        TCP | UDP | ipv6::DESTINATION_OPTIONS | ipv6::ROUTING => Ok(Transport {
+                            at,
+                            protocol,
+                            kind: Kind::LaterFragment,
+                            fragment_id,
+                        }),
+                        _ => Err(Unparsed::Foreign),
+                    };
                 }
-                // Offset 0 and nothing to follow: an atomic fragment (RFC 6946), a whole packet.
-                first_fragment = offset_more & 1 != 0;
-                protocol = header.next_header;
-                at += 8;
             }
             _ => return Err(Unparsed::Foreign),
         }
@@ -334,7 +443,8 @@ fn extensions<F: Frame>(
     Ok(Transport {
         at,
         protocol,
-        first_fragment,
+        kind,
+        fragment_id,
     })
 }
 

@@ -75,14 +75,21 @@ pub struct ServiceEntry {
     pub key: ServiceKey,
     /// Key of the flow hash.
     pub hash_key: u64,
-    /// [`SERVICE`], [`VIP`], [`OWN`]; 0: empty slot.
+    /// [`SERVICE`], [`VIP`], [`OWN`], [`STATEFUL`]; 0: empty slot.
     pub flags: u32,
     /// Index in `services` and `service_stats`.
     pub id: u32,
     /// Where the ring region is; 0: no backends. Flipped.
     pub ring: u32,
-    /// Room for schedulers, grace times and budgets; always 0.
-    pub reserved: [u32; 5],
+    /// New flows that may be remembered in one [`crate::connections`] tick.
+    pub budget: u32,
+    /// What of the client's port is in the flow hash: 0xffff, or 0 for nothing.
+    pub port_mask: u32,
+    /// Leading bits of the address (of 128, see [`Addr::prefix`]) that make two sources one client whose
+    /// flows stay together; 0: flows go each its way. Only together with [`STATEFUL`].
+    pub client_bits: u32,
+    /// Always 0.
+    pub reserved: [u32; 2],
 }
 
 /// [`ServiceEntry::flags`]: a service.
@@ -91,6 +98,10 @@ pub const SERVICE: u32 = 1;
 pub const VIP: u32 = 2;
 /// [`ServiceEntry::flags`]: an address of this host.
 pub const OWN: u32 = 4;
+
+/// [`ServiceEntry::flags`]: every flow is remembered, and new ones are spread by the ring's sequence where
+/// it has one.
+pub const STATEFUL: u32 = 8;
 
 /// Offset of [`ServiceEntry::ring`] in its entry.
 pub const ENTRY_RING: u32 = 40;
@@ -153,11 +164,24 @@ pub struct Found<'a> {
 }
 
 impl Found<'_> {
+    /// Where the entry is.
+    #[inline(always)]
+    #[must_use]
+    pub const fn at(&self) -> u32 {
+        self.at
+    }
+
     /// Where the service's ring region is now; 0: none.
     #[inline(always)]
     pub fn ring<A: Arena>(&self, arena: &A) -> u32 {
-        arena.word(self.at + ENTRY_RING).unwrap_or(0)
+        ring_of(arena, self.at)
     }
+}
+
+/// Where the ring region is now of the service whose entry is at `at`; 0: none.
+#[inline(always)]
+pub fn ring_of<A: Arena>(arena: &A, at: u32) -> u32 {
+    arena.word(at + ENTRY_RING).unwrap_or(0)
 }
 
 impl<'a> Front<'a> {

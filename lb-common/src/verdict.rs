@@ -19,11 +19,11 @@ pub enum DropReason {
     TtlExpired = 5,
     /// The source cannot be a client: see [`crate::decide`].
     MartianSource = 6,
-    /// A fragment.
+    /// A later fragment whose first one is not known.
     Fragment = 7,
     /// Too many IPv6 extension headers, or a routing header with segments left.
     ExtensionHeaders = 8,
-    /// Does not fit the next hop's MTU, tunnel header included.
+    /// Does not fit the next hop's MTU, tunnel header included; nobody was told.
     TooBig = 9,
     /// Came from a peer balancer and would be sent on.
     PeerLoop = 10,
@@ -33,11 +33,13 @@ pub enum DropReason {
     NoHeadroom = 12,
     /// The output interface cannot be redirected to.
     RedirectFailed = 13,
+    /// Does not fit the next hop's MTU, and the sender was told.
+    TooBigAnswered = 14,
 }
 
 impl DropReason {
     /// Every reason, by number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoBackend,
         Self::NextHopUnresolved,
         Self::BadIpHeader,
@@ -52,7 +54,19 @@ impl DropReason {
         Self::BadTable,
         Self::NoHeadroom,
         Self::RedirectFailed,
+        Self::TooBigAnswered,
     ];
+
+    /// Those reasons that [`crate::steer`] can have, from their number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_low_bits(bits: u32) -> Self {
+        if bits == Self::NoBackend as u32 {
+            Self::NoBackend
+        } else {
+            Self::BadTable
+        }
+    }
 
     /// The name in `status`, metrics and the `drop_stats` map.
     #[must_use]
@@ -72,6 +86,54 @@ impl DropReason {
             Self::BadTable => "bad_table",
             Self::NoHeadroom => "no_headroom",
             Self::RedirectFailed => "redirect_failed",
+            Self::TooBigAnswered => "too_big_answered",
+        }
+    }
+}
+
+/// What happened at the connection table. The order is that of [`crate::counters::FlowCounters`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum FlowEvent {
+    /// A packet's flow was remembered.
+    Hit = 0,
+    /// It was not.
+    Miss = 1,
+    /// A flow is remembered from now on.
+    Insert = 2,
+    /// To remember it, a weaker entry was forgotten.
+    Eviction = 3,
+    /// It was not remembered: the service's budget for this second is spent.
+    OverBudget = 4,
+    /// It was not remembered: its place is full of established flows.
+    Full = 5,
+    /// A flow older than a move went to the previous owner.
+    ToPrevious = 6,
+}
+
+impl FlowEvent {
+    /// Every event, by number.
+    pub const ALL: [Self; 7] = [
+        Self::Hit,
+        Self::Miss,
+        Self::Insert,
+        Self::Eviction,
+        Self::OverBudget,
+        Self::Full,
+        Self::ToPrevious,
+    ];
+
+    /// The name in `status`, metrics and the `flow_stats` map.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hits",
+            Self::Miss => "misses",
+            Self::Insert => "inserts",
+            Self::Eviction => "evictions",
+            Self::OverBudget => "over_budget",
+            Self::Full => "table_full",
+            Self::ToPrevious => "to_previous",
         }
     }
 }

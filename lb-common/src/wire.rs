@@ -4,6 +4,7 @@
 //! looked at in place; multi-byte fields are in network order by type.
 
 pub mod ethernet;
+pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod tcp;

@@ -1,7 +1,10 @@
 //! The door to packet memory: every access is checked against `data_end`, as the verifier wants it.
 #![expect(unsafe_code, reason = "packet memory is raw pointers")]
 
-use aya_ebpf::{helpers::bpf_xdp_adjust_head, programs::XdpContext};
+use aya_ebpf::{
+    helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+    programs::XdpContext,
+};
 use lb_common::{
     packet::{Frame, FrameMut},
     wire::Header,
@@ -56,6 +59,17 @@ impl FrameMut for Packet {
         // SAFETY: the helper checks the new bounds itself; views of before are dead, because it
         // takes the packet mutably, and `data`/`data_end` are read anew afterwards.
         let result = unsafe { bpf_xdp_adjust_head(self.ctx.ctx, -by) };
+        (result == 0).then_some(())
+    }
+
+    #[inline(always)]
+    fn set_length(&mut self, length: u32) -> Option<()> {
+        let by = length.cast_signed() - self.length().cast_signed();
+        if by > 0 {
+            return None;
+        }
+        // SAFETY: as in `grow_head`.
+        let result = unsafe { bpf_xdp_adjust_tail(self.ctx.ctx, by) };
         (result == 0).then_some(())
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{self, Config},
     control,
-    net::{NetView, Watch},
+    net::{NetView, Watch, too_big::TooBigs},
     vrrp::task::HandOver,
 };
 
@@ -23,10 +23,16 @@ mod checks;
 mod desired;
 mod engine;
 mod explain;
+mod flows;
 mod foreign;
 mod hops;
 mod ipvs;
+mod operate;
+mod outlets;
+mod overrides;
+mod paths;
 mod permission;
+mod quorums;
 mod reconcile;
 mod reload;
 mod roles;
@@ -38,11 +44,14 @@ mod trace;
 mod trackers;
 mod withdraw;
 
+pub(crate) use foreign::program_name;
 pub use permission::NotPermitted;
+pub(crate) use permission::{may_change_the_network, missing_capabilities};
 pub use withdraw::{Withdrawn, withdraw};
 
 use checks::HealthChecks;
 use desired::Desired;
+use outlets::Outlets;
 use routers::{Event, Routers};
 use supervise::Tasks;
 
@@ -94,24 +103,36 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
             .map_err(Into::into)
     });
 
-    let mut routers = Routers::new(&loaded.config);
+    let outlets = Outlets::start(&mut tasks, &cancel, &loaded.config);
+    let alarms = outlets.alarms();
+    let mut routers = Routers::new(&loaded.config, alarms.clone());
     let config = loaded.config.clone();
     let outcome = async {
         // The data plane of the run before goes on forwarding: whoever was master may speak at once.
         if Routers::can_resume(&config) {
             routers.apply(&config).await?;
         }
-        let mut desired =
-            Desired::start(config_path, loaded.config, options, targets, view, &routers).await?;
+        // Before the data plane: whom the operator took out gets nothing from the first packet on.
+        let mut checks = HealthChecks::start(&mut tasks, cancel.clone(), &config, alarms).await?;
+        let ends = desired::Ends { targets, view };
+        let mut desired = Desired::start(
+            config_path,
+            loaded.config,
+            options,
+            ends,
+            (&routers, checks.standings(&config)),
+            outlets,
+        )
+        .await?;
         if config.vrrp_instances.is_empty() {
             withdraw()
                 .await
                 .context("cannot remove what VRRP left behind")?;
         }
-        let mut checks = HealthChecks::start(&mut tasks, cancel.clone(), &config).await?;
         // Announced only now: whoever follows the announcement is forwarded.
         routers.apply(&config).await?;
         routers.observe(checks.quorums(&config));
+        checks.run_commands(&config);
         let served = serve(
             &mut desired,
             &mut routers,
@@ -120,14 +141,15 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
             &mut tasks,
         )
         .await;
-        Ok::<_, anyhow::Error>((desired, served))
+        Ok::<_, anyhow::Error>((desired, checks, served))
     }
     .await;
     // Whatever happened, a peer takes over now, and not when it notices.
     let handed_over = routers.hand_over().await;
     let result = match outcome {
         Err(error) => Err(error),
-        Ok((mut desired, served)) => {
+        Ok((mut desired, checks, served)) => {
+            checks.finish().await;
             let clean = served.is_ok() && !options.keep_datapath;
             if clean && handed_over == HandOver::Taken {
                 // For those whose caches have not heard of it yet.
@@ -150,6 +172,7 @@ async fn serve(
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
     let mut signals = signals::Signals::open()?;
+    let too_bigs = TooBigs::open().context("cannot listen to ICMP (needs CAP_NET_RAW)")?;
     let mut watchdog = supervise::Watchdog::new();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -165,16 +188,19 @@ async fn serve(
                 }
             },
             Some(request) = requests.recv() => desired.answer(request, routers, checks).await,
+            asked = desired.outlets.asked() => {
+                asked.answer(desired.status(routers, checks).await);
+            }
             changed = desired.view.changed() => {
                 changed.context("the network watch ended")?;
                 checks.network_changed(&desired.view.borrow());
                 desired.reconcile();
             }
             () = checks.changed() => {
-                desired.exclude(checks.excluded());
-                desired.assign(checks.parts());
+                desired.change(checks.standings(&desired.config));
                 routers.observe(checks.quorums(&desired.config));
             }
+            said = too_bigs.next() => desired.narrow(&said.context("cannot listen to ICMP")?),
             event = routers.next() => match event {
                 Event::Notice(notice) => routers.tell(&notice),
                 Event::Roles => desired.meet(routers.peers()),
@@ -191,8 +217,12 @@ async fn serve(
 
 /// Whose next hops are needed to forward.
 fn backend_addresses(config: &Config) -> BTreeSet<IpAddr> {
-    let backends = config.services.iter().flat_map(|service| &service.backends);
-    backends.map(|backend| backend.address).collect()
+    let services = config.services.iter();
+    let addresses = services.flat_map(|service| {
+        let backends = service.backends.iter().map(|backend| backend.address);
+        backends.chain(service.fallback.as_ref().map(|fallback| fallback.address))
+    });
+    addresses.collect()
 }
 
 /// Requests that wait for the agent at one time.

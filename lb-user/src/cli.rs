@@ -6,8 +6,10 @@ use clap::Parser as _;
 
 mod args;
 mod check;
+mod doctor;
 mod exit;
 mod import;
+mod realserver;
 mod remote;
 mod run;
 mod withdraw;
@@ -25,6 +27,8 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(&args, options),
         Command::Check(options) => check::check(&args, options),
         Command::Import(options) => import::import(&args, options),
+        Command::Doctor => doctor::doctor(&args),
+        Command::Realserver(command) => realserver::realserver(&args, command),
         Command::Withdraw => withdraw::withdraw(&args),
         Command::Reload | Command::Status | Command::Explain(_) | Command::Backend(_) => {
             remote::command(&args)

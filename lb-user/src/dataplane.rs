@@ -3,7 +3,10 @@
 
 pub mod alloc;
 pub mod image;
+pub mod moves;
 pub mod plan;
+pub mod schedule;
+pub mod sweep;
 
 pub mod arena;
 pub mod region;
@@ -14,4 +17,5 @@ pub mod compose;
 pub mod ids;
 pub mod object;
 pub mod pins;
+pub mod remembered;
 pub mod stats;

@@ -18,19 +18,25 @@ pub mod track;
 
 pub mod notify;
 
+pub mod alert;
+
 pub mod vrrp;
 
 pub mod health;
 
-pub mod ipvs;
-
 pub mod dataplane;
+
+pub mod ipvs;
 
 pub mod observe;
 
 pub mod control;
 
+pub mod realserver;
+
 pub mod agent;
+
+pub mod doctor;
 
 pub mod logging;
 

@@ -13,7 +13,9 @@ pub mod announce;
 pub(crate) mod async_socket;
 pub mod error;
 pub mod fold;
+pub mod knock;
 pub mod link;
+pub mod loopback;
 pub mod monitor;
 pub mod neighbour;
 mod news;
@@ -21,6 +23,8 @@ pub mod nexthop;
 mod packet_socket;
 mod probe;
 pub mod route;
+pub mod too_big;
+pub mod tunnel;
 pub mod watch;
 mod xdp;
 
@@ -39,6 +43,7 @@ pub use self::{
     error::{OpenError, RequestError},
     link::Link,
     nexthop::{NextHop, Unresolved},
+    probe::{Question, ask},
     watch::{NetView, Watch},
     xdp::{XdpAttachment, XdpPlace, xdp_attachment},
 };

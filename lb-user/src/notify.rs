@@ -1,8 +1,8 @@
-//! Tells the operator's programs of changes of role.
+//! Tells the operator's programs of changes: of roles, and of quorums.
 //!
-//! One [`Notifier`] for each virtual router or group, with one task: scripts run one after the other, in the order of the transitions,
+//! One [`Notifier`] for each virtual router, group or service, with one task: scripts run one after the other, in the order of the transitions,
 //! each once. Whoever reports a transition never waits. First runs the state's own script, without arguments, then `any` with
-//! `INSTANCE|GROUP NAME STATE PRIORITY`. What a script leaves in the background lives on, but nobody reads what it writes.
+//! `INSTANCE|GROUP NAME STATE PRIORITY`; a service has only `on_up` and `on_down`. What a script leaves in the background lives on, but nobody reads what it writes.
 //!
 //! A script may take [`SCRIPT_LIMIT`]; then it gets a SIGTERM and, [`SCRIPT_GRACE`] later, a SIGKILL. Should transitions come faster than
 //! their scripts run, at most [`WAITING`] wait and the oldest are left out: what is told last is always what is true. That is
@@ -29,15 +29,17 @@ use tokio::{
 };
 
 use self::worker::{Hurry, Message, Transition, Worker};
-use crate::config::model::Notify;
+use crate::config::model::{Command, Notify, Quorum};
 
-/// What changes its role.
+/// What changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A virtual router.
     Instance,
     /// A group of them.
     Group,
+    /// A service, whose quorum comes and goes.
+    Service,
 }
 
 impl fmt::Display for Kind {
@@ -45,11 +47,12 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Instance => "INSTANCE",
             Self::Group => "GROUP",
+            Self::Service => "SERVICE",
         })
     }
 }
 
-/// The new role.
+/// What it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// It holds the addresses.
@@ -60,6 +63,10 @@ pub enum State {
     Fault,
     /// It ends.
     Stop,
+    /// It has its quorum.
+    Up,
+    /// It is below its quorum.
+    Down,
 }
 
 impl fmt::Display for State {
@@ -69,7 +76,50 @@ impl fmt::Display for State {
             Self::Backup => "BACKUP",
             Self::Fault => "FAULT",
             Self::Stop => "STOP",
+            Self::Up => "UP",
+            Self::Down => "DOWN",
         })
+    }
+}
+
+/// Who is told.
+#[derive(Clone, Debug)]
+pub struct Scripts {
+    own: Vec<(State, Option<Command>)>,
+    any: Option<Command>,
+}
+
+impl Scripts {
+    /// The state's own script, and the one for all states.
+    fn of(&self, state: State) -> (Option<&Command>, Option<&Command>) {
+        let own = self.own.iter().find(|(of, _)| *of == state);
+        (own.and_then(|(_, own)| own.as_ref()), self.any.as_ref())
+    }
+}
+
+impl From<&Notify> for Scripts {
+    fn from(notify: &Notify) -> Self {
+        Self {
+            own: vec![
+                (State::Master, notify.master.clone()),
+                (State::Backup, notify.backup.clone()),
+                (State::Fault, notify.fault.clone()),
+                (State::Stop, notify.stop.clone()),
+            ],
+            any: notify.any.clone(),
+        }
+    }
+}
+
+impl From<&Quorum> for Scripts {
+    fn from(quorum: &Quorum) -> Self {
+        Self {
+            own: vec![
+                (State::Up, quorum.on_up.clone()),
+                (State::Down, quorum.on_down.clone()),
+            ],
+            any: None,
+        }
     }
 }
 
@@ -84,7 +134,7 @@ pub struct Counts {
     pub left_out: u64,
 }
 
-/// The queue of one virtual router or group.
+/// The queue of one virtual router, group or service.
 #[derive(Debug)]
 pub struct Notifier {
     messages: mpsc::UnboundedSender<Message>,
@@ -96,14 +146,14 @@ pub struct Notifier {
 impl Notifier {
     /// With scripts that run on `runtime`, which is not the one of whoever must not be delayed.
     #[must_use]
-    pub fn new(kind: Kind, name: &str, notify: &Notify, runtime: &Handle) -> Self {
-        Self::with_limit(kind, name, notify, runtime, SCRIPT_LIMIT)
+    pub fn new(kind: Kind, name: &str, scripts: impl Into<Scripts>, runtime: &Handle) -> Self {
+        Self::with_limit(kind, name, scripts.into(), runtime, SCRIPT_LIMIT)
     }
 
     fn with_limit(
         kind: Kind,
         name: &str,
-        notify: &Notify,
+        scripts: Scripts,
         runtime: &Handle,
         limit: Duration,
     ) -> Self {
@@ -112,7 +162,7 @@ impl Notifier {
         let counters = Arc::new(Counters::default());
         let worker = Worker::new(
             (kind, name.to_owned()),
-            notify,
+            scripts,
             limit,
             worker::Ends {
                 inbox,
@@ -130,14 +180,15 @@ impl Notifier {
         }
     }
 
-    /// Tells of a transition; returns at once. The state it is in already is none.
+    /// Tells of a transition; returns at once. The state it is in already is none. A service has no
+    /// priority.
     pub fn transition(&self, state: State, priority: u8) {
         self.send(Message::Transition(Transition { state, priority }));
     }
 
     /// Takes other scripts, for the transitions from now on.
-    pub fn replace(&self, notify: &Notify) {
-        self.send(Message::Scripts(Box::new(notify.clone())));
+    pub fn replace(&self, scripts: impl Into<Scripts>) {
+        self.send(Message::Scripts(Box::new(scripts.into())));
     }
 
     /// What became of the scripts so far.

@@ -62,6 +62,12 @@ impl FrameMut for Buffer {
             .contains(&start)
             .then(|| self.start = start)
     }
+
+    fn set_length(&mut self, length: u32) -> Option<()> {
+        let end = self.start + length as usize;
+        // As in `grow_head`.
+        (length >= 14 && end <= self.bytes.len()).then(|| self.bytes.truncate(end))
+    }
 }
 
 /// `XDP_PACKET_HEADROOM`

@@ -9,9 +9,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use lb_common::{
+    answer,
     decide::{self, Decision},
     forward::{self, Exit},
     hash::mix64,
+    steer::With,
     verdict::DropReason,
 };
 use lb_tests::packet::{Packet, eth};
@@ -23,6 +25,7 @@ use lb_user::{
 use crate::{
     buffer::Buffer,
     harness::{Action, Bench, Expect, Sent, cases, count_difference, expected_stats, hex},
+    memory::{HostMemory, Notes},
     world::{Family, INGRESS, NO_SERVICE, OUR_MAC, PEER_MAC, Target, Way},
 };
 
@@ -50,18 +53,24 @@ fn compare(bench: &mut Bench, seed: u64) -> Result<()> {
     let metadata_taken = bench.takes_metadata(MOST_METADATA);
     let mut expected = stats::read(&bench.bpf);
     let mut seen = BTreeMap::new();
+    let notes = Notes::default();
     for number in 1..=PACKETS {
         let frame = random.frame();
         let metadata = match random.below(20) {
             0 if metadata_taken => 4 * random.below(MOST_METADATA as u64 / 4 + 1),
             _ => 0,
         };
-        let expect = on_the_host(&bench.bpf, &frame, metadata);
+        let mut expect = on_the_host(&bench.bpf, &notes, &frame, metadata);
         let (code, out) = bench.run_with(&frame, metadata)?;
+        if matches!(expect, Expect::Answer(_)) && code == Action::Drop as u32 {
+            // It has said so often enough.
+            expect = Expect::Drop(DropReason::TooBig);
+        }
         let (action, wanted) = match &expect {
             Expect::Pass => (Action::Pass, Some(frame.as_slice())),
             Expect::Drop(_) => (Action::Drop, None),
             Expect::Send(sent) => (sent.action, Some(sent.frame.as_slice())),
+            Expect::Answer(frame) => (Action::Tx, Some(frame.as_slice())),
         };
         let context = || {
             format!(
@@ -92,12 +101,26 @@ fn compare(bench: &mut Bench, seed: u64) -> Result<()> {
 }
 
 /// What the code of the program says on the host.
-fn on_the_host(bpf: &Bpf, frame: &[u8], metadata: usize) -> Expect {
+fn on_the_host(bpf: &Bpf, notes: &Notes, frame: &[u8], metadata: usize) -> Expect {
     let mut buffer = Buffer::new(frame, metadata);
-    let forward = match decide::decide(&buffer, bpf.arena(), INGRESS) {
+    let memory = HostMemory {
+        table: bpf.remembered(),
+        notes,
+    };
+    let steerer = With {
+        arena: bpf.arena(),
+        memory: &memory,
+    };
+    let forward = match decide::decide(&buffer, bpf.arena(), &steerer, INGRESS) {
         Decision::Pass => return Expect::Pass,
         Decision::Drop(reason) => return Expect::Drop(reason),
         Decision::Forward(forward) => forward,
+        Decision::Answer(told) => {
+            return match answer::too_big(&mut buffer, told.l3, told.v4, told.mtu) {
+                Some(()) => Expect::Answer(buffer.frame().to_vec()),
+                None => Expect::Drop(DropReason::TooBig),
+            };
+        }
     };
     let action = match forward::rewrite(&mut buffer, &forward) {
         Err(reason) => return Expect::Drop(reason),
@@ -128,6 +151,7 @@ fn kind(expect: &Expect) -> String {
         Expect::Pass => "passed".to_owned(),
         Expect::Drop(reason) => reason.name().to_owned(),
         Expect::Send(sent) => format!("sent: {:?}", sent.action),
+        Expect::Answer(_) => DropReason::TooBigAnswered.name().to_owned(),
     }
 }
 

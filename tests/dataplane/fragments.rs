@@ -1,31 +1,157 @@
-//! Fragments. A fragment of a service has no table yet that would say where the others went.
+//! Fragments: the first one has the ports and goes its way, the later ones follow it.
 
+use anyhow::Result;
 use lb_common::verdict::DropReason;
-use lb_tests::packet::eth;
+use lb_tests::packet::{Packet, eth};
 
 use crate::{
-    harness::cases,
-    world::{CLIENT_PORT, Family, NO_SERVICE, Protocol, TUNNEL4, TUNNEL6, WEB},
+    forwarding::sent,
+    harness::{Action, Bench, Expect, Sent, cases},
+    world::{CLIENT_PORT, Family, NO_SERVICE, Protocol, TUNNEL4, TUNNEL6, WEB, Way},
 };
 
 const REASON: DropReason = DropReason::Fragment;
 
+/// The IP header of a fragment of the client's packet with this id.
+fn fragment(family: Family, before: Packet, (offset, more): (u16, bool), id: u16) -> Packet {
+    let ip = family.header(before, family.client(), family.vip());
+    match family {
+        Family::V4 => ip.ip_id(id).ip_fragment(offset, more),
+        Family::V6 => ip.fragment(offset, more, id.into()),
+    }
+}
+
+/// A first fragment, and what becomes of it.
+fn first(family: Family, protocol: Protocol, way: Way, id: u16) -> (Vec<u8>, Sent) {
+    let (frame, mut sent) = sent(family, protocol, way, |before, ttl| {
+        let ip = fragment(family, before, (0, true), id).ttl(ttl);
+        let packet = protocol.header(ip, way);
+        let packet = match protocol {
+            Protocol::Tcp => packet,
+            // Of the whole.
+            Protocol::Udp => packet.udp_length(2000),
+        };
+        packet.payload([1; 64])
+    });
+    sent.new_flow = protocol == Protocol::Tcp;
+    sent.action = leaves(way);
+    (frame, sent)
+}
+
+fn leaves(way: Way) -> Action {
+    match way {
+        Way::Redirect => Action::Redirect,
+        _ => Action::Tx,
+    }
+}
+
+/// A later one; its outer flow label is another.
+fn later(family: Family, protocol: Protocol, way: Way, id: u16) -> (Vec<u8>, Sent) {
+    let (frame, mut sent) = sent(family, protocol, way, |before, ttl| {
+        let ip = fragment(family, before, (72, false), id).ttl(ttl);
+        ip.protocol(protocol.number()).payload([2; 64])
+    });
+    sent.action = leaves(way);
+    (frame, sent)
+}
+
 #[test]
-fn the_first_fragment_of_a_service_is_dropped_by_name() {
+fn the_first_fragment_goes_to_its_backend_and_the_later_ones_follow() {
     cases(|bench| {
-        for protocol in Protocol::BOTH {
-            for way in [WEB, TUNNEL4, TUNNEL6] {
-                let v4 = protocol
-                    .header(Family::V4.packet().ip_fragment(0, true), way)
-                    .payload([0; 64]);
-                bench.drops(format!("IPv4, {protocol:?} by {way:?}"), &v4, REASON)?;
-                let v6 = protocol
-                    .header(Family::V6.packet().fragment(0, true, 5), way)
-                    .payload([0; 64]);
-                bench.drops(format!("IPv6, {protocol:?} by {way:?}"), &v6, REASON)?;
+        let mut id = 0;
+        for family in Family::BOTH {
+            for protocol in Protocol::BOTH {
+                for way in [WEB, TUNNEL4, Way::Redirect] {
+                    id += 1;
+                    let name = format!("{family:?}, {protocol:?} by {way:?}");
+                    let (frame, leads) = first(family, protocol, way, id);
+                    bench.case(format!("{name}, first"), &frame, &Expect::Send(leads))?;
+                    for _ in 0..2 {
+                        let (frame, follows) = later(family, protocol, way, id);
+                        bench.case(format!("{name}, later"), &frame, &Expect::Send(follows))?;
+                    }
+                    let (frame, _) = later(family, protocol, way, id + 1000);
+                    bench.case(format!("{name}, another id"), &frame, &Expect::Drop(REASON))?;
+                }
             }
         }
         Ok(())
+    });
+}
+
+#[test]
+fn the_fragments_of_a_packet_leave_a_tunnel_by_one_outer_flow() {
+    cases(|bench| {
+        let frame = |offset| {
+            let ip = fragment(Family::V4, eth(), (offset, true), 77);
+            ip.protocol(17).payload([3; 64]).build()
+        };
+        let (lead, _) = first(Family::V4, Protocol::Udp, TUNNEL6, 77);
+        bench.run(&lead)?;
+        let (_, one) = bench.run(&frame(72))?;
+        let (_, two) = bench.run(&frame(136))?;
+        // The outer header, flow label included.
+        bench.check("one flow label", one[14..54] == two[14..54]);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_fragments_of_a_lost_backend_are_dropped_by_name() {
+    cases(|bench| {
+        let (frame, sent) = first(Family::V4, Protocol::Udp, WEB, 9);
+        bench.case("first", &frame, &Expect::Send(sent.clone()))?;
+        let mut image = bench.bpf.applied().clone();
+        let id = lb_user::dataplane::image::BackendId(sent.target.backend);
+        if let Some(backend) = image.backends.get_mut(&id) {
+            backend.entry.generation += 1;
+        }
+        bench.apply(&image)?;
+        let (frame, _) = later(Family::V4, Protocol::Udp, WEB, 9);
+        bench.case("later", &frame, &Expect::Drop(REASON))
+    });
+}
+
+#[test]
+fn fragments_to_another_port_of_a_services_address_are_passed() {
+    cases(|bench| {
+        for family in Family::BOTH {
+            for protocol in Protocol::BOTH {
+                let ip = fragment(family, eth(), (0, true), 5);
+                let lead = match protocol {
+                    Protocol::Tcp => ip.tcp(CLIENT_PORT, NO_SERVICE),
+                    Protocol::Udp => ip.udp(CLIENT_PORT, NO_SERVICE),
+                };
+                bench.passes(format!("{family:?} {protocol:?}, first"), &lead)?;
+                let (frame, _) = later(family, protocol, WEB, 5);
+                let name = format!("{family:?} {protocol:?}, later");
+                bench.case(name, &frame, &Expect::Pass)?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_wrong_with_any_packet_is_wrong_with_a_fragment() {
+    fn unfit(bench: &mut Bench, name: &str, packet: &Packet, reason: DropReason) -> Result<()> {
+        let (lead, _) = first(Family::V4, Protocol::Udp, WEB, 3);
+        bench.run(&lead)?;
+        bench.drops(name, packet, reason)
+    }
+    cases(|bench| {
+        let later = || fragment(Family::V4, eth(), (72, false), 3).protocol(17);
+        let whole = later().payload([2; 64]);
+        unfit(
+            bench,
+            "TTL 1",
+            &whole.clone().ttl(1),
+            DropReason::TtlExpired,
+        )?;
+        let cut = whole.clone().ip_length(200);
+        unfit(bench, "cut", &cut, DropReason::Truncated)?;
+        let long = later().payload([2; 1500]);
+        unfit(bench, "too big", &long, DropReason::TooBig)
     });
 }
 

@@ -49,6 +49,8 @@ pub(crate) enum Expect {
     Drop(DropReason),
     /// To a backend.
     Send(Sent),
+    /// Dropped, and this goes back: it was too big.
+    Answer(Vec<u8>),
 }
 
 /// A packet that reaches a backend.
@@ -195,6 +197,7 @@ impl Bench {
             Expect::Pass => (Action::Pass, Some(frame)),
             Expect::Drop(_) => (Action::Drop, None),
             Expect::Send(sent) => (sent.action, Some(sent.frame.as_slice())),
+            Expect::Answer(frame) => (Action::Tx, Some(frame.as_slice())),
         };
         if code != action as u32 {
             writeln!(problems, "  verdict {code}, expected {action:?}")?;
@@ -241,6 +244,9 @@ pub(crate) fn expected_stats(mut stats: Stats, expect: &Expect) -> Stats {
     match expect {
         Expect::Pass => {}
         Expect::Drop(reason) => *stats.drops.entry(*reason).or_default() += 1,
+        Expect::Answer(_) => {
+            *stats.drops.entry(DropReason::TooBigAnswered).or_default() += 1;
+        }
         Expect::Send(sent) => {
             let target = sent.target;
             let add = |traffic: &mut Traffic| {
@@ -298,6 +304,7 @@ pub(crate) const PINS: &str = "/sys/fs/bpf/ballast";
 
 const CAPACITY: Capacity = Capacity {
     arena: 4 << 20,
+    table: 64 << 10,
     services: 256,
     backends: 512,
 };

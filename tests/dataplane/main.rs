@@ -6,21 +6,25 @@
 
 mod buffer;
 mod harness;
+mod memory;
 mod world;
 
 mod forwarding;
 mod tunnels;
 
+mod errors;
 mod fragments;
 mod ipv4_header;
 mod ipv6_header;
 mod link_layer;
 mod services;
 mod sources;
+mod steering;
 mod transport;
 
 mod others;
 mod tables;
 
 mod bpftool;
+mod decap;
 mod differential;

@@ -10,8 +10,8 @@ use crate::{
     forwarding::{encapsulated, leaving, sent},
     harness::{Action, Bench, Expect, Sent, cases},
     world::{
-        CLIENT_PORT, Family, MTU, Protocol, SPREAD_BITS, TUNNEL4, TUNNEL6, Tags, Target, WEB, Way,
-        tunnel_source,
+        CLIENT_PORT, Family, MTU, OUR_MAC, Protocol, SPREAD_BITS, TUNNEL4, TUNNEL6, Tags, Target,
+        WEB, Way, tunnel_source,
     },
 };
 
@@ -68,11 +68,10 @@ fn a_packet_fits_with_its_outer_header_or_is_too_big() {
                     &Expect::Send(sent),
                 )?;
                 for length in [fits + 1, fits + 500] {
-                    bench.drops(
-                        format!("{family:?}, {length} bytes by {way:?}"),
-                        &of_length(family, way, length)(eth(), 64),
-                        DropReason::TooBig,
-                    )?;
+                    let frame = of_length(family, way, length)(eth(), 64).build();
+                    let name = format!("{family:?}, {length} bytes by {way:?}");
+                    let answer = Expect::Answer(too_big(family, eth(), &frame[14..], fits));
+                    bench.case(name, &frame, &answer)?;
                 }
             }
         }
@@ -80,8 +79,82 @@ fn a_packet_fits_with_its_outer_header_or_is_too_big() {
     });
 }
 
+/// What the client hears of a packet that does not fit; `before` has the tags.
+fn too_big(family: Family, before: Packet, packet: &[u8], mtu: usize) -> Vec<u8> {
+    let mtu = u32::try_from(mtu).expect("small");
+    let before = before.src_mac(OUR_MAC).dst_mac([2, 0, 0, 0, 0, 1]);
+    let ip = family.header(before, family.vip(), family.client()).ttl(64);
+    let message = match family {
+        Family::V4 => ip.dont_fragment(true).icmp(3, 4, mtu),
+        Family::V6 => ip.icmpv6(2, 0, mtu),
+    };
+    message.payload(&packet[..128]).build()
+}
+
 #[test]
-fn without_dont_fragment_a_packet_is_too_big_all_the_same() {
+fn the_answer_has_the_tags_of_the_packet() {
+    cases(|bench| {
+        for family in Family::BOTH {
+            for tags in 0..3 {
+                let tagged = |packet: Packet| match tags {
+                    0 => packet,
+                    1 => packet.vlan(0x2064),
+                    _ => packet.service_vlan(0x6064).vlan(0x2065),
+                };
+                let frame = of_length(family, TUNNEL4, 1481)(tagged(eth()), 64).build();
+                let packet = &frame[14 + 4 * tags..];
+                let answer = too_big(family, tagged(eth()), packet, 1480);
+                let name = format!("{family:?} with {tags} tags");
+                bench.case(name, &frame, &Expect::Answer(answer))?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn the_answer_carries_options_and_still_the_ports() {
+    cases(|bench| {
+        let frame = eth()
+            .ipv4(Family::V4.client(), Family::V4.vip())
+            .dont_fragment(true)
+            .ip_options([1; 40])
+            .tcp(CLIENT_PORT, TUNNEL6.port())
+            .payload([7; 1400])
+            .build();
+        let answer = too_big(Family::V4, eth(), &frame[14..], 1460);
+        bench.case("40 bytes of options", &frame, &Expect::Answer(answer))
+    });
+}
+
+#[test]
+fn answers_are_limited_in_number() {
+    cases(|bench| {
+        // All on one CPU: the limit is each CPU's own.
+        let cpu = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0))?;
+        let first = (0..nix::sched::CpuSet::count()).find(|n| cpu.is_set(*n).unwrap_or(false));
+        let mut one = nix::sched::CpuSet::new();
+        one.set(first.context("a CPU to run on")?)?;
+        nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &one)?;
+        let frame = of_length(Family::V4, TUNNEL4, 1481)(eth(), 64).build();
+        let began = std::time::Instant::now();
+        let mut answered = 0;
+        for _ in 0..1000 {
+            let (code, _) = bench.run(&frame)?;
+            answered += u64::from(code == Action::Tx as u32);
+        }
+        // Ticks that have begun meanwhile, with one to spare for the clock's own grain.
+        let ticks = began.elapsed().as_secs() + 3;
+        bench.check(
+            &format!("{answered} of 1000 answered"),
+            (1..=100 * ticks).contains(&answered) && answered < 1000,
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn without_dont_fragment_nobody_is_told() {
     cases(|bench| {
         let packet = eth()
             .ipv4(Family::V4.client(), Family::V4.vip())

@@ -101,7 +101,7 @@ impl Protocol {
         }
     }
 
-    fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         match self {
             Self::Tcp => flow::TCP,
             Self::Udp => flow::UDP,

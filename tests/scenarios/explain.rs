@@ -3,10 +3,11 @@
 use anyhow::{Context as _, ensure};
 use lb_tests::{
     ballast::Forwarding::{DirectRouting, Tunnel},
+    client::Connection,
     topology::VIP,
 };
 
-use crate::support::on_site;
+use crate::support::{SOON, on_site};
 
 /// Ports of one client, one flow each.
 const FLOWS: std::ops::Range<u16> = 20_000..21_000;
@@ -62,6 +63,59 @@ fn explain_says_when_a_flow_is_of_no_service() {
             told["verdict"] == "pass" && told["backend"].is_null(),
             "{told}"
         );
+        Ok(())
+    });
+}
+
+#[test]
+fn explain_tells_of_a_moved_slot_and_of_the_flow_that_is_remembered() {
+    on_site(&[DirectRouting, DirectRouting], |site| {
+        let get = site.get().limit(SOON);
+        let client = site.net.client.host.clone();
+        let mut open = client.run(|| Connection::open(&get))?;
+        let source = open.source()?;
+        let flow = (source.ip(), source.port());
+        let before = site.agent.explain(flow, (VIP.into(), 80))?;
+        ensure!(before["decided_by"] == "owner", "{before}");
+        ensure!(before["moved"].is_null(), "{before}");
+        let first = before["backend"].as_str().context("no backend")?.to_owned();
+        let second = if first == "web1" { "web2" } else { "web1" };
+
+        // Its slot moves: the backend takes no new flows.
+        let mut config = site.config.clone();
+        for service in &mut config.services {
+            for backend in &mut service.backends {
+                backend.weight = u16::from(backend.name == second);
+            }
+        }
+        site.reload(config)?;
+        let told = site.agent.explain(flow, (VIP.into(), 80))?;
+        ensure!(
+            told["moved"]["from"] == first.as_str() && told["moved"]["to"] == second,
+            "{told}"
+        );
+        // Were it a new one.
+        ensure!(told["backend"] == second, "{told}");
+
+        open.request()?;
+        let told = site.agent.explain(flow, (VIP.into(), 80))?;
+        ensure!(
+            told["backend"] == first.as_str() && told["decided_by"] == "remembered",
+            "{told}"
+        );
+        let reason = told["reason"].as_str().context("no reason")?;
+        let parts = [
+            format!("slot {} of", told["slot"]),
+            format!("s ago from {first} to {second}"),
+            format!("remembered on {first} until "),
+        ];
+        for part in parts {
+            ensure!(reason.contains(&part), "no {part:?} in {reason:?}");
+        }
+        // 15 minutes while it is open, half a minute after its FIN.
+        let left = told["remembered"]["seconds_left"].as_u64();
+        ensure!(left.is_some_and(|left| (1..=902).contains(&left)), "{told}");
+        ensure!(open.finish()?.server == first);
         Ok(())
     });
 }

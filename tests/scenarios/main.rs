@@ -3,17 +3,24 @@
 
 mod badinput;
 mod counters;
+mod doctor;
 mod explain;
 mod failover;
 mod forwarding;
 mod health;
 mod import;
 mod interop_keepalived;
+mod metrics;
+mod mtu;
 mod nat;
 mod neighbour;
+mod operations;
+mod realserver;
 mod reload;
 mod restart;
 mod scale;
+mod schedulers;
+mod setups;
 mod support;
 mod vrrp_calm;
 mod vrrp_forged;

@@ -17,7 +17,6 @@ use lb_tests::{
 
 /// Everything a scenario needs besides the lab itself.
 pub(crate) const NEEDS: &[Need] = &[
-    Need::Tun,
     Need::Program("nginx"),
     Need::Program("curl"),
     Need::Program("bpftool"),
@@ -102,7 +101,6 @@ pub(crate) fn router(pair: &Pair<'_>, index: usize) -> Result<Instance> {
 }
 
 const PAIR_NEEDS: &[Need] = &[
-    Need::Tun,
     Need::Program("nginx"),
     Need::Program("keepalived"),
     Need::Program("pgrep"),

@@ -122,7 +122,8 @@ fn an_ipv6_address_moves_with_its_traffic() {
     on_pair(setup.web(&[DirectRouting, Tunnel]), |pair| {
         pair.wait_for_masters(&[0, 0], SOON)?;
         let client = pair.net.client.host.clone();
-        let get = Get::new((VIP6, 80)).limit(Duration::from_millis(500));
+        // Less than a lost packet takes to be sent again.
+        let get = Get::new((VIP6, 80)).limit(Duration::from_millis(950));
         get.send(&client)?;
         pair.power_off(0)?;
         pair.wait_for_masters(&[1, 1], SOON)?;

@@ -13,12 +13,12 @@ use aya::{
 };
 use clap::Parser;
 use lb_bench_ebpf::{BACKENDS, BATCH, Drive, Vip, VipInfo};
-use lb_common::{backend::BackendEntry, ring::NOBODY};
+use lb_common::{backend::BackendEntry, ring::NOBODY, verdict::FlowEvent};
 use lb_user::{
     dataplane::{
         bpf::{Bpf, Build, Capacity},
         pins::Pins,
-        plan,
+        plan, stats,
     },
     ring::{Heads, Member, slot_count},
 };
@@ -97,6 +97,12 @@ fn measure(options: &Options) -> Result<Value> {
             "ratio": row.net / row.floor, "target": workload.target,
         }));
     }
+    let flood = flood(
+        &mut bench,
+        &bpf,
+        if options.quick { 1_000_000 } else { 10_000_000 },
+    )?;
+    eprintln!("flood: {flood}");
     let (_, instructions) = bpf.program_info().unwrap_or_default();
     let rings: Vec<Value> = [10, 100, 1000].into_iter().map(ring_times).collect();
     let failure = one_failure();
@@ -110,9 +116,9 @@ fn measure(options: &Options) -> Result<Value> {
     eprintln!("one failed backend of 100: {failure}");
     Ok(json!({
         "rows": rows, "verifier_instructions": instructions, "rings": rings,
-        "one_failed_backend": failure,
+        "one_failed_backend": failure, "flood": flood,
         "method": "BPF_PROG_TEST_RUN of a driver that prepares 16 packets a run, random flow order",
-        "map_memory_bytes": u64::from(CAPACITY.arena),
+        "map_memory_bytes": u64::from(CAPACITY.arena) + u64::from(CAPACITY.table),
     }))
 }
 
@@ -190,8 +196,16 @@ impl Bench {
     fn row(&mut self, workload: &Workload, rounds: u32, repeat: u32) -> Result<Row> {
         let floor = match workload.kind {
             Kind::Direct | Kind::Pass => FLOOR_DIRECT,
+            Kind::Remembered => FLOOR_LRU,
             Kind::Tunnel => FLOOR_TUNNEL,
         };
+        if workload.kind == Kind::Remembered && workload.flows <= MOST_OPENED {
+            let opening = workload.opening();
+            let packets = workload.flows.saturating_mul(COVER).max(BATCH);
+            for program in [BALLAST, floor] {
+                self.time(program, &opening.frame, &opening, TX, 0, packets / BATCH)?;
+            }
+        }
         // The fastest round of each: whatever else the machine does only adds.
         let (mut least_empty, mut least_ours, mut least_floor) = (f64::MAX, f64::MAX, f64::MAX);
         let served = world::served(workload);
@@ -319,11 +333,67 @@ fn members(count: u32) -> Vec<Member> {
         .collect()
 }
 
+/// Packets in random order for each flow until nearly all of them have had one: e^-8 have not.
+const COVER: u32 = 8;
+/// Flows that are opened before they are measured.
+const MOST_OPENED: u32 = 1 << 20;
+
+/// What becomes of established flows while many others come.
+fn flood(bench: &mut Bench, bpf: &Bpf, packets: u32) -> Result<Value> {
+    let mut kept = Vec::new();
+    let of = |port, flows, first| Workload {
+        name: "flood",
+        kind: Kind::Remembered,
+        family: 4,
+        flows,
+        frame: world::packet_of(port, first),
+        target: "",
+    };
+    for port in [world::TURNS, world::OTHER_TURNS] {
+        for first in [true, false] {
+            let opened = of(port, ESTABLISHED, first);
+            let runs = ESTABLISHED * COVER / BATCH;
+            bench.time(BALLAST, &opened.frame, &opened, TX, 0, runs)?;
+        }
+    }
+    let flood = of(world::TURNS, 1 << 28, true);
+    bench.time(BALLAST, &flood.frame, &flood, TX, 0, packets / BATCH)?;
+    for port in [world::TURNS, world::OTHER_TURNS] {
+        let id = world::service(bpf.applied(), port).context("no such service")?;
+        let count = |event| {
+            let flows = stats::read(bpf).flows;
+            flows.get(&id).map_or(0, |sums| sums[event as usize])
+        };
+        let before = [FlowEvent::Hit, FlowEvent::Miss].map(count);
+        let again = of(port, ESTABLISHED, false);
+        bench.time(
+            BALLAST,
+            &again.frame,
+            &again,
+            TX,
+            0,
+            ESTABLISHED * COVER / BATCH,
+        )?;
+        let after = [FlowEvent::Hit, FlowEvent::Miss].map(count);
+        let [hits, misses] = [after[0] - before[0], after[1] - before[1]];
+        kept.push(hits as f64 / (hits + misses).max(1) as f64);
+    }
+    Ok(json!({
+        "new_flows": packets, "established_each": ESTABLISHED,
+        "kept_of_the_flooded_service": kept[0], "kept_of_another_service": kept[1],
+    }))
+}
+
+/// Flows of each service that a flood is to leave alone.
+const ESTABLISHED: u32 = 1 << 16;
+
 const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench-xdp"));
 const CAPACITY: Capacity = Capacity {
     arena: 16 << 20,
+    // What the default `connection_table_size` of a million flows gets.
+    table: 64 << 20,
     services: 64,
-    backends: 512,
+    backends: 1024,
 };
 const PASS: u32 = 2;
 const TX: u32 = 3;

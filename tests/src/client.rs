@@ -94,6 +94,8 @@ pub struct Connection {
     stream: TcpStream,
     get: Get,
     deadline: Instant,
+    /// Whether a part of the request was sent.
+    begun: bool,
 }
 
 impl Connection {
@@ -119,6 +121,7 @@ impl Connection {
             stream,
             get: get.clone(),
             deadline,
+            begun: false,
         })
     }
 
@@ -130,13 +133,30 @@ impl Connection {
         Ok(self.stream.local_addr()?)
     }
 
-    /// Sends the request.
+    /// Sends the request, or the rest of it.
     ///
     /// # Errors
     /// When the connection is broken.
     pub fn request(&mut self) -> Result<()> {
+        self.send_header("Connection: close\r\n")?;
+        self.write("\r\n")
+    }
+
+    /// Sends the request's next header, the first one after its line.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn send_header(&mut self, header: &str) -> Result<()> {
+        if self.begun {
+            return self.write(header);
+        }
+        self.begun = true;
         let Get { path, target, .. } = &self.get;
-        let text = format!("GET {path} HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n");
+        let text = format!("GET {path} HTTP/1.1\r\nHost: {target}\r\n{header}");
+        self.write(&text)
+    }
+
+    fn write(&mut self, text: &str) -> Result<()> {
         self.stream
             .write_all(text.as_bytes())
             .context("cannot send the request")

@@ -1,7 +1,7 @@
 //! A lab: the scratch directory and the hosts of one test or demo, and what is shown when it fails.
 
+mod backend_death;
 pub mod cli;
-mod decap;
 mod demo;
 mod failover;
 

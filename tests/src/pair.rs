@@ -112,7 +112,6 @@ pub struct Pair<'lab> {
     /// nginx on each real server, where asked for.
     pub webs: Vec<Web>,
     _echoes: Vec<Echo>,
-    _tunnels: Vec<Process>,
     /// The machines.
     pub net: VrrpPair,
 }
@@ -140,9 +139,9 @@ impl<'lab> Pair<'lab> {
             .iter()
             .flat_map(|lb| [lb.v4.into(), lb.v6.into()])
             .collect();
-        let (mut webs, mut echoes, mut tunnels) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut webs, mut echoes) = (Vec::new(), Vec::new());
         for (node, forwarding) in net.webs.iter().zip(&setup.forwarding) {
-            tunnels.extend(real_server(node, *forwarding, &sources)?);
+            real_server(node, *forwarding, &sources)?;
             echoes.push(Echo::start(&node.host, VIP.into())?);
             if setup.web {
                 webs.push(Web::start(&node.host)?);
@@ -158,7 +157,6 @@ impl<'lab> Pair<'lab> {
             balancers,
             webs,
             _echoes: echoes,
-            _tunnels: tunnels,
             net,
         })
     }

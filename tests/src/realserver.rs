@@ -1,54 +1,55 @@
-//! Real servers, set up by hand the way operators do it.
+//! Real servers, made by `ballast realserver` as an operator does.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde_json::Value;
 
-use crate::{
-    netns::{Host, sibling_binary},
-    process::{Process, command},
-    topology::host_prefix,
-    wait::wait_for,
-};
+use crate::{ballast::binary, netns::Host};
 
 /// Makes `host` a real server for direct routing: it takes packets for the virtual addresses, and
 /// says so to nobody.
 ///
 /// # Errors
-/// When an address or setting is refused.
+/// When it is refused.
 pub fn direct_routing(host: &Host, vips: &[IpAddr]) -> Result<()> {
-    for scope in ["all", "lo"] {
-        // Answer ARP only for addresses of the interface that was asked, and never use a VIP as
-        // the sender of an ARP request: otherwise clients find the real server and bypass us.
-        host.sysctl(&format!("net.ipv4.conf.{scope}.arp_ignore"), 1)?;
-        host.sysctl(&format!("net.ipv4.conf.{scope}.arp_announce"), 2)?;
-    }
-    for vip in vips {
-        host.sh(&format!("ip address add {} dev lo", host_prefix(*vip)))?;
-    }
-    Ok(())
+    realserver(host, "up", vips, &[]).map(drop)
 }
 
-/// The same for a tunnel; the decapsulator accepts packets from `sources` and runs until the returned
-/// process is dropped.
+/// The same for a tunnel, whose end is our own program on any kernel; packets from `sources` are taken.
 ///
 /// # Errors
-/// When an address or setting is refused, or the decapsulator does not start.
-pub fn tunnel(host: &Host, vips: &[IpAddr], sources: &[IpAddr]) -> Result<Process> {
-    direct_routing(host, vips)?;
-    let mut decap = command(sibling_binary("LAB_BIN", "lab")?, ["decap"]);
+/// When it is refused.
+pub fn tunnel(host: &Host, vips: &[IpAddr], sources: &[IpAddr]) -> Result<()> {
+    let mut flags = vec!["--tunnel".to_owned(), "--decapsulation=xdp".to_owned()];
     for source in sources {
-        decap.args(["--from", &source.to_string()]);
+        flags.extend(["--from".to_owned(), source.to_string()]);
     }
-    let mut process = host.spawn("decap", decap)?;
-    wait_for(
-        "the decapsulator",
-        Duration::from_secs(10),
-        || match process.try_status() {
-            Some(status) => Err(format!("it ended with {status}: {}", process.log())),
-            None if process.log().contains("ready") => Ok(()),
-            None => Err("it is starting".to_owned()),
-        },
-    )?;
-    Ok(process)
+    realserver(host, "up", vips, &flags).map(drop)
+}
+
+/// Runs `ballast realserver VERB` on a host and returns what it printed.
+///
+/// # Errors
+/// When it ends with another status than 0.
+pub fn realserver(host: &Host, verb: &str, vips: &[IpAddr], flags: &[String]) -> Result<String> {
+    let mut line = vec![binary()?.into_os_string()];
+    line.extend(["realserver", verb].map(Into::into));
+    for vip in vips {
+        line.extend(["--vip".into(), vip.to_string().into()]);
+    }
+    line.extend(flags.iter().map(Into::into));
+    host.exec(line)
+}
+
+/// A counter of the tunnel's end, by its name in `check --json`.
+///
+/// # Errors
+/// When it has none.
+pub fn tunnel_counter(host: &Host, name: &str) -> Result<u64> {
+    let text = realserver(host, "check", &[], &["--json".to_owned()])?;
+    let document: Value = serde_json::from_str(&text)?;
+    document["tunnel"][name]
+        .as_u64()
+        .with_context(|| format!("no counter `{name}` in {text}"))
 }

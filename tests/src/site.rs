@@ -9,7 +9,6 @@ use crate::{
     ballast::{Agent, Backend, Config, Forwarding, Service},
     client::Get,
     lab::Lab,
-    process::Process,
     realserver,
     topology::{Node, OneLb, VIP, VIP6, one_lb},
     web::Web,
@@ -26,7 +25,6 @@ pub struct Site {
     pub net: OneLb,
     /// nginx on each real server.
     pub webs: Vec<Web>,
-    _tunnels: Vec<Process>,
 }
 
 impl Site {
@@ -48,9 +46,8 @@ impl Site {
         let net = one_lb(lab, forwarding.len())?;
         let balancers = [net.lb.v4.into(), net.lb.v6.into()];
         let mut webs = Vec::new();
-        let mut tunnels = Vec::new();
         for (node, forwarding) in net.webs.iter().zip(forwarding) {
-            tunnels.extend(real_server(node, *forwarding, &balancers)?);
+            real_server(node, *forwarding, &balancers)?;
             webs.push(Web::start(&node.host)?);
         }
         let config = config(&net.webs, forwarding);
@@ -60,7 +57,6 @@ impl Site {
             config,
             net,
             webs,
-            _tunnels: tunnels,
         })
     }
 
@@ -85,19 +81,15 @@ impl Site {
     }
 }
 
-/// Makes a node a real server; the process is its tunnel's end, where it has one.
+/// Makes a node a real server.
 ///
 /// # Errors
 /// When a setting is refused.
-pub fn real_server(
-    node: &Node,
-    forwarding: Forwarding,
-    balancers: &[IpAddr],
-) -> Result<Option<Process>> {
+pub fn real_server(node: &Node, forwarding: Forwarding, balancers: &[IpAddr]) -> Result<()> {
     let vips = [VIP.into(), VIP6.into()];
     match forwarding {
-        Forwarding::DirectRouting => realserver::direct_routing(&node.host, &vips).map(|()| None),
-        Forwarding::Tunnel => realserver::tunnel(&node.host, &vips, balancers).map(Some),
+        Forwarding::DirectRouting => realserver::direct_routing(&node.host, &vips),
+        Forwarding::Tunnel => realserver::tunnel(&node.host, &vips, balancers),
     }
 }
 

@@ -6,7 +6,6 @@
 )]
 
 use std::{
-    fs::{File, OpenOptions},
     io, mem,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
@@ -48,28 +47,6 @@ fn load_xdp_pass() -> io::Result<OwnedFd> {
     // SAFETY: `ProgLoad` is the prefix of `bpf_attr` that BPF_PROG_LOAD reads (up to `prog_name`),
     // without padding; both pointers are to locals that outlive the call and match their counts.
     unsafe { bpf(BPF_PROG_LOAD, &attr) }
-}
-
-/// Opens the TUN device `name` (made if it does not exist) in the calling thread's network
-/// namespace: what is written to it arrives as an IP packet, without a header of its own.
-///
-/// # Errors
-/// That of the kernel, e.g. a missing `/dev/net/tun`.
-pub(crate) fn open_tun(name: &str) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/net/tun")?;
-    let mut request = request_for(name)?;
-    request.ifr_ifru.ifru_flags =
-        i16::try_from(libc::IFF_TUN | libc::IFF_NO_PI).expect("both flags are below 2^15");
-    // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives through the call; the fd is open.
-    let result = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(file)
-    }
 }
 
 /// Takes an interface of the calling thread's network namespace down, within microseconds.

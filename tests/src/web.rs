@@ -100,6 +100,7 @@ http {{
     uwsgi_temp_path {root}/uwsgi;
     scgi_temp_path {root}/scgi;
     default_type text/plain;
+    client_header_timeout 10m;
     server {{
         listen {port} backlog=4096;
         listen [::]:{port} backlog=4096;

@@ -70,7 +70,8 @@ pub(crate) enum Command {
         command: Vec<OsString>,
     },
     /// Measure the data plane against floor programs, or with `--failover` first what a client sees of
-    /// a failover, next to keepalived (`--json`: one document on stdout)
+    /// a failover, next to keepalived, or with `--backend-death` how soon a dead backend gets no new
+    /// connections (`--json`: one document on stdout)
     #[command(disable_help_flag = true)]
     Bench {
         /// Arguments of `bench`

@@ -41,14 +41,14 @@ pub(crate) fn lab(args: &[OsString]) -> Result<Infallible> {
 }
 
 /// `bench ARGS`, as a release build: it times itself. `bench --failover ARGS` is `lab failover ARGS`,
-/// which times a network.
+/// and `bench --backend-death ARGS` is `lab backend-death ARGS`: they time a network.
 pub(crate) fn bench(args: &[OsString]) -> Result<Infallible> {
-    if let Some(("--failover", rest)) = args
-        .split_first()
-        .and_then(|(first, rest)| Some((first.to_str()?, rest)))
+    let first = args.split_first();
+    if let Some((first, rest)) = first.and_then(|(first, rest)| Some((first.to_str()?, rest)))
+        && let Some(command @ ("failover" | "backend-death")) = first.strip_prefix("--")
     {
-        let failover = std::iter::once("failover".into());
-        let args: Vec<_> = failover.chain(rest.iter().cloned()).collect();
+        let command = std::iter::once(command.into());
+        let args: Vec<_> = command.chain(rest.iter().cloned()).collect();
         return lab(&args);
     }
     setup::ensure(&[Part::Build])?;

@@ -107,6 +107,14 @@ pub struct Tag {
     pub ethertype: Be16,
 }
 
+impl Tag {
+    /// All zero: no tag.
+    pub const NONE: Self = Self {
+        control: Be16::ZERO,
+        ethertype: Be16::ZERO,
+    };
+}
+
 /// Whether `ethertype` announces a tag.
 #[inline(always)]
 #[must_use]

@@ -15,6 +15,9 @@ pub const FRAGMENT: u8 = 44;
 /// Next header: destination options.
 pub const DESTINATION_OPTIONS: u8 = 60;
 
+/// The bits of [`Fragment::offset_more`] that mean nothing.
+pub const FRAGMENT_RESERVED: u16 = 0x0006;
+
 /// The fixed header.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,

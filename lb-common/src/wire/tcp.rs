@@ -6,8 +6,12 @@ use super::{Be16, Be32};
 
 /// Length without options, bytes.
 pub const LEN: u32 = 20;
+/// No more data from the sender.
+pub const FIN: u8 = 0x01;
 /// Synchronise: a connection begins.
 pub const SYN: u8 = 0x02;
+/// The connection is gone.
+pub const RST: u8 = 0x04;
 /// The acknowledgement field is valid.
 pub const ACK: u8 = 0x10;
 

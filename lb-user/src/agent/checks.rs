@@ -1,27 +1,33 @@
-//! The health checks' side of the agent: what they found decides who of a ring is available.
+//! The health checks' side of the agent: what they found, and what the operator said, decides who of a
+//! ring is available.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use nix::sys::resource::{Resource, getrlimit};
 use tokio_util::sync::CancellationToken;
 
-use super::supervise::Tasks;
+use super::{
+    outlets::Alarms,
+    overrides::{Kept, Overrides},
+    quorums::QuorumCommands,
+    supervise::Tasks,
+};
 use crate::{
     config::{
         Config,
         model::{BackendKey, Service, ServiceKey},
     },
-    dataplane::compose::Excluded,
+    dataplane::compose::{Admission, Change, Changes as Standings},
     health::{
-        self, Changes, Network, Report, Services, Subject,
+        self, Changes, Load, Network, Report, Services, Subject,
         guard::Link,
-        service::{Event, Member, Standing},
+        service::{Event, Member, Override, ServiceHealth, Standing, Why},
     },
-    ipvs::compose::{Part, Parts},
     net::NetView,
+    types::Weight,
     vrrp::track::{Input, State},
 };
 
@@ -31,17 +37,21 @@ pub(super) struct HealthChecks {
     changes: Changes,
     network: Network,
     services: Services,
+    overrides: Overrides,
+    commands: QuorumCommands,
     /// Our own links and addresses, as last seen.
     seen: Option<(BTreeSet<String>, BTreeSet<std::net::IpAddr>)>,
     link: Link,
+    alarms: Alarms,
 }
 
 impl HealthChecks {
-    /// Starts the checks' task.
+    /// Starts the checks' task, with what the operator said to a predecessor.
     pub(super) async fn start(
         tasks: &mut Tasks,
         cancel: CancellationToken,
         config: &Config,
+        alarms: Alarms,
     ) -> anyhow::Result<Self> {
         // Reads the host's certificates.
         let network = tokio::task::spawn_blocking(Network::new).await?;
@@ -52,16 +62,56 @@ impl HealthChecks {
             driver.run(cancel).await;
             Ok(())
         });
+        let overrides = Overrides::load(&config.runtime_dir);
         let mut this = Self {
             checks,
             changes,
             network,
-            services: Services::default(),
+            services: Services::new(overrides.all()),
+            overrides,
+            commands: QuorumCommands::default(),
             seen: None,
             link: Link::default(),
+            alarms,
         };
         this.reconfigure(config).await?;
+        this.forget_gone();
         Ok(this)
+    }
+
+    /// The commands of quorums are those of the configuration from now on, and run.
+    pub(super) fn run_commands(&mut self, config: &Config) {
+        let services = &self.services;
+        let is_up = |key| services.get(key).map(|health| health.quorum().up);
+        self.commands.apply(config, is_up);
+    }
+
+    /// Forgets what was said about backends that are gone: the configuration without them is in force.
+    pub(super) fn forget_gone(&mut self) {
+        self.services.forget_gone();
+        let said = self.services.overrides();
+        self.overrides.retain(|subject| said.contains_key(&subject));
+    }
+
+    /// Lets commands run that are left.
+    pub(super) async fn finish(self) {
+        self.commands.finish().await;
+    }
+
+    /// The operator says something about a backend that is there. Whether it is something new.
+    ///
+    /// # Errors
+    /// It cannot be kept; nothing has changed.
+    pub(super) fn operate(&mut self, subject: Subject, asked: Override) -> std::io::Result<bool> {
+        let changed = self.overrides.put(subject, asked, now_unix())?;
+        self.services.set_override(Instant::now(), subject, asked);
+        self.tell();
+        Ok(changed)
+    }
+
+    /// What the operator said about a backend, if anything.
+    pub(super) fn said(&self, subject: Subject) -> Option<Kept> {
+        self.overrides.get(subject)
     }
 
     /// Checks what the configuration says; what is not different goes on undisturbed.
@@ -110,48 +160,73 @@ impl HealthChecks {
         self.tell();
     }
 
-    /// Who must get no packets.
-    pub(super) fn excluded(&self) -> Excluded {
-        self.services
-            .iter()
-            .flat_map(|(service, health)| {
-                let out = health.members().iter().filter(|member| is_out(member));
-                out.map(move |member| (service, member.key))
-            })
-            .collect()
-    }
-
-    /// What each backend has to do, for IPVS.
-    pub(super) fn parts(&self) -> Parts {
-        let mut parts = Parts::default();
+    /// Who is not as configured.
+    pub(super) fn standings(&self, config: &Config) -> Standings {
+        let mut all = Standings::new();
         for (service, health) in self.services.iter() {
-            if health.fallback_serves() {
-                parts.fallbacks.insert(service);
-            }
-            for member in health.members() {
-                let part = match member.standing {
-                    Standing::Serving => Part::Serves(member.weight.get()),
-                    Standing::Lingering(_) => Part::Keeps,
-                    Standing::Out(_) => Part::Out,
-                };
-                parts.backends.insert((service, member.key), part);
+            let changes = health.members().iter().map(|one| (one.key, change(one)));
+            let changes = changes.filter(|(_, change)| *change != Change::default());
+            all.extend(changes.map(|(backend, change)| ((service, backend), change)));
+        }
+        for service in &config.services {
+            let serves = self
+                .service(service.key())
+                .is_some_and(ServiceHealth::fallback_serves);
+            if let Some(fallback) = service.fallback.as_ref().filter(|_| serves) {
+                let key = (service.key(), fallback.key());
+                all.entry(key).or_default().admission = Admission::Alone;
             }
         }
-        parts
+        all
     }
 
-    /// What is thought of one backend.
-    pub(super) fn member(&self, service: ServiceKey, backend: BackendKey) -> Option<&Member> {
-        let members = self.services.get(service)?.members();
-        members.iter().find(|member| member.key == backend)
+    /// What is known of one service.
+    pub(super) fn service(&self, service: ServiceKey) -> Option<&ServiceHealth> {
+        self.services.get(service)
+    }
+
+    /// What `explain` has to say of a service.
+    pub(super) fn notes(&self, service: &Service) -> Vec<String> {
+        let Some(health) = self.service(service.key()) else {
+            return Vec::new();
+        };
+        let quorum = health.quorum();
+        let fallback = service.fallback.as_ref();
+        let who = match fallback.filter(|_| health.fallback_serves()) {
+            Some(fallback) => format!("its fallback {} serves", fallback.key()),
+            None => "those that are left serve".to_owned(),
+        };
+        let below = (!quorum.up).then(|| {
+            format!(
+                "the service is below quorum: weight {} of {} serves; {who}",
+                quorum.weight, service.quorum.up
+            )
+        });
+        let members = self.members(service.key());
+        let backends = service.backends.iter().filter_map(|backend| {
+            let member = members.get(&backend.key())?;
+            let why = member.why_not()?;
+            Some(format!("`{}` gets no new flows: {why}", backend.name))
+        });
+        let mut notes: Vec<String> = below.into_iter().chain(backends).collect();
+        let more = notes.len().saturating_sub(NOTES);
+        if more > 0 {
+            notes.truncate(NOTES);
+            notes.push(format!("and {more} more, see `ballast status`"));
+        }
+        notes
+    }
+
+    /// What is thought of the backends of a service.
+    pub(super) fn members(&self, service: ServiceKey) -> BTreeMap<BackendKey, &Member> {
+        let members = self.services.get(service).map(|health| health.members());
+        let members = members.into_iter().flatten();
+        members.map(|member| (member.key, member)).collect()
     }
 
     /// Everything about the checks.
-    pub(super) async fn report(&self) -> BTreeMap<Subject, Report> {
-        self.checks
-            .report()
-            .await
-            .map_or_else(|_| BTreeMap::new(), |(reports, _)| reports)
+    pub(super) async fn report(&self) -> (BTreeMap<Subject, Report>, Load) {
+        self.checks.report().await.unwrap_or_default()
     }
 
     /// Which services have their quorum, for those that virtual routers track.
@@ -170,8 +245,9 @@ impl HealthChecks {
 
     /// Logs what happened.
     fn tell(&mut self) {
-        while let Some((service, event)) = self.services.poll_event() {
-            let service = format!("{}:{}/{}", service.address, service.port, service.protocol);
+        while let Some((key, event)) = self.services.poll_event() {
+            self.alarms.service(key, &event);
+            let service = key.to_string();
             match event {
                 Event::Health {
                     backend,
@@ -185,9 +261,11 @@ impl HealthChecks {
                     service, backend = %backend.address, ?from, ?to, "standing"
                 ),
                 Event::Quorum { up: true, weight } => {
+                    self.commands.tell(key, true);
                     tracing::info!(service, weight, "the service has its quorum");
                 }
                 Event::Quorum { up: false, weight } => {
+                    self.commands.tell(key, false);
                     tracing::warn!(service, weight, "the service is below its quorum");
                 }
                 Event::Fallback { serves } => tracing::warn!(service, serves, "fallback"),
@@ -204,6 +282,25 @@ impl HealthChecks {
     }
 }
 
-fn is_out(member: &Member) -> bool {
-    matches!(member.standing, Standing::Out(_))
+/// What the data plane is to make of a backend.
+fn change(member: &Member) -> Change {
+    Change {
+        admission: match member.standing {
+            Standing::Serving => Admission::Open,
+            Standing::Lingering(Why::Weight | Why::Drained) => Admission::Drained,
+            // Persistence must not send clients back to who fails.
+            Standing::Lingering(_) => Admission::Closed,
+            Standing::Out(_) => Admission::Out,
+        },
+        weight: member.asked.weight.map(Weight::get),
+    }
 }
+
+/// Seconds.
+fn now_unix() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
+}
+
+/// Lines that `explain` has for backends.
+const NOTES: usize = 10;

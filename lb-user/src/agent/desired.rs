@@ -8,24 +8,26 @@ use std::{
 };
 
 use anyhow::Context as _;
+use lb_common::limits;
 use tokio::sync::watch;
 
 use super::{
-    RunOptions, backend_addresses, engine::Engines, hops, ipvs::Ipvs, reconcile::Around,
-    routers::Routers, trace,
+    RunOptions, backend_addresses, engine::Engines, hops, ipvs::Ipvs, outlets::Outlets,
+    paths::Paths, reconcile::Around, routers::Routers, trace,
 };
 use crate::{
     config::{Config, model::Engine},
     dataplane::{
         attach::{How, Links},
         bpf::{Bpf, Build, Capacity},
-        compose::{Excluded, RingCache},
+        compose::{Changes, RingCache},
         ids::Ids,
         pins::Pins,
         stats::{self, Stats},
+        sweep::Usage,
     },
-    ipvs::compose::Parts,
-    net::NetView,
+    net::{NetView, too_big::TooBig},
+    observe::snapshot::Reloads,
     types::IfIndex,
 };
 
@@ -36,8 +38,10 @@ pub(super) struct Desired {
     pub(super) options: RunOptions,
     pub(super) targets: watch::Sender<BTreeSet<IpAddr>>,
     pub(super) view: watch::Receiver<NetView>,
-    /// Backends that failed their checks.
-    pub(super) excluded: Excluded,
+    /// Backends that are not as configured: they failed their checks, or the operator said so.
+    pub(super) changes: Changes,
+    /// Paths to the ends of tunnels that are narrower than the way there.
+    pub(super) paths: Paths,
     /// The other balancers' addresses.
     pub(super) peers: BTreeSet<IpAddr>,
     pub(super) datapath: Option<Datapath>,
@@ -47,6 +51,8 @@ pub(super) struct Desired {
     pub(super) ipvs: Ipvs,
     pub(super) started: SystemTime,
     pub(super) last_reload: LastReload,
+    pub(super) reloads: Reloads,
+    pub(super) outlets: Outlets,
     /// What kept the last reconciliation from its end, once logged.
     pub(super) trouble: Option<String>,
 }
@@ -61,6 +67,19 @@ pub(super) struct Datapath {
     pub(super) rates: Rates,
     pub(super) last_change: Option<LastChange>,
     pub(super) tracing: Option<trace::Reader>,
+    /// What the last whole sweep of the connection table found.
+    pub(super) usage: Option<Usage>,
+    /// Inserts counted when the last whole sweep began, and the one under way.
+    pub(super) swept_inserts: u64,
+    pub(super) sweep_inserts: u64,
+}
+
+/// The agent's ends of the network watch.
+pub(super) struct Ends {
+    /// Whose next hops are wanted.
+    pub(super) targets: watch::Sender<BTreeSet<IpAddr>>,
+    /// The network as it is.
+    pub(super) view: watch::Receiver<NetView>,
 }
 
 /// Counters of a second ago and now.
@@ -90,9 +109,9 @@ impl Desired {
         config_path: PathBuf,
         config: Config,
         options: RunOptions,
-        targets: watch::Sender<BTreeSet<IpAddr>>,
-        view: watch::Receiver<NetView>,
-        routers: &Routers,
+        Ends { targets, view }: Ends,
+        (routers, changes): (&Routers, Changes),
+        outlets: Outlets,
     ) -> anyhow::Result<Self> {
         let now = SystemTime::now();
         let ipvs = Ipvs::new(&config.runtime_dir);
@@ -103,7 +122,8 @@ impl Desired {
             config,
             options,
             targets,
-            excluded: Excluded::new(),
+            changes,
+            paths: Paths::default(),
             peers: routers.peers(),
             view,
             datapath: None,
@@ -112,6 +132,8 @@ impl Desired {
                 at: now,
                 error: None,
             },
+            reloads: Reloads::default(),
+            outlets,
             trouble: None,
         };
         desired.want_targets();
@@ -171,7 +193,8 @@ impl Desired {
         let mut bpf = Bpf::open(pins, capacity(&self.engines.for_xdp(&self.config)), build)?;
         let reader = trace::Reader::open(&mut bpf, self.options.trace_packets)?;
         let sizes = bpf.capacity();
-        let ids = Ids::of(bpf.applied(), sizes.services, sizes.backends);
+        let retired = bpf.retired();
+        let ids = Ids::after(bpf.applied(), retired, sizes.services, sizes.backends);
         let counted = (Instant::now(), stats::read(&bpf));
         let mut datapath = Datapath {
             bpf,
@@ -185,6 +208,9 @@ impl Desired {
             },
             last_change: None,
             tracing: reader,
+            usage: None,
+            swept_inserts: 0,
+            sweep_inserts: 0,
         };
         let view = self.view.borrow().clone();
         datapath.bring_up_to_date(
@@ -193,10 +219,12 @@ impl Desired {
             &interfaces,
             &Around {
                 peers: &self.peers,
-                excluded: &self.excluded,
+                changes: &self.changes,
+                paths: self.paths.mtus(),
             },
         )?;
         self.datapath = Some(datapath);
+        self.want_targets();
         Ok(())
     }
 
@@ -231,30 +259,36 @@ impl Desired {
         }
     }
 
-    /// These backends get no packets.
-    pub(super) fn exclude(&mut self, excluded: Excluded) {
-        if self.excluded != excluded {
-            self.excluded = excluded;
+    /// These backends are not as configured.
+    pub(super) fn change(&mut self, changes: Changes) {
+        if self.changes != changes {
+            self.changes = changes;
             self.reconcile();
         }
     }
 
-    /// Asks for the next hops of backends and peers.
+    /// A router says that a tunnelled packet did not fit.
+    pub(super) fn narrow(&mut self, said: &TooBig) {
+        let own = self.view.borrow().own_addresses.clone();
+        if self.paths.learn(said, &self.config, &own, Instant::now()) {
+            self.reconcile();
+        }
+    }
+
+    /// Says whose next hops are wanted: those of configured backends, of removed ones that still have
+    /// flows, and of peers.
     pub(super) fn want_targets(&self) {
         let mut targets = backend_addresses(&self.config);
+        if let Some(datapath) = &self.datapath {
+            let backends = datapath.bpf.applied().backends.values();
+            targets.extend(backends.map(|backend| backend.info.address));
+        }
         targets.extend(&self.peers);
         self.targets.send_if_modified(|old| {
             let modified = *old != targets;
             *old = targets;
             modified
         });
-    }
-
-    /// Takes note of what each backend has to do, for IPVS.
-    pub(super) fn assign(&mut self, parts: Parts) {
-        if self.ipvs.assign(parts) {
-            self.balance();
-        }
     }
 
     /// Once a second: rates, and what failed is tried again.
@@ -267,7 +301,12 @@ impl Desired {
             }
         }
         let ipvs_is_due = self.ipvs.is_due();
-        if self.trouble.is_some() {
+        let due = self
+            .datapath
+            .as_mut()
+            .is_some_and(Datapath::look_after_flows);
+        let wider = self.paths.expire(Instant::now());
+        if due || wider || self.trouble.is_some() {
             self.reconcile();
         } else if ipvs_is_due {
             self.balance();
@@ -295,20 +334,22 @@ fn capacity(config: &Config) -> Capacity {
     let backends: usize = config
         .services
         .iter()
-        .map(|service| service.backends.len())
+        .map(|service| service.backends.len() + usize::from(service.fallback.is_some()))
         .sum();
     let room = |count: usize, least: u32, most: usize| {
         let wanted = (count * HEADROOM).next_power_of_two().min(most);
         u32::try_from(wanted).unwrap_or(u32::MAX).max(least)
     };
-    let arena = config
-        .datapath
-        .ring_memory
-        .min(lb_common::limits::MAX_ARENA);
+    let arena = config.datapath.ring_memory.min(limits::MAX_ARENA);
+    let table = u64::from(config.datapath.connection_table_size)
+        .saturating_mul(limits::TABLE_BYTES_PER_FLOW)
+        .next_power_of_two()
+        .clamp(limits::MIN_TABLE, limits::MAX_TABLE);
     Capacity {
+        table: u32::try_from(table).unwrap_or(u32::MAX),
         arena: u32::try_from(arena).unwrap_or(u32::MAX),
-        services: room(config.services.len(), 64, lb_common::limits::MAX_SERVICES),
-        backends: room(backends, 256, lb_common::limits::MAX_BACKENDS),
+        services: room(config.services.len(), 64, limits::MAX_SERVICES),
+        backends: room(backends, 256, limits::MAX_BACKENDS),
     }
 }
 

@@ -1,28 +1,40 @@
 //! Where a flow would go: asked of the arena itself, by the code that the XDP program runs.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use lb_common::{
     addr::Addr,
     backend::{BackendEntry, ForwardMode},
+    connections::{State, TICK_SHIFT},
     decide,
     flow::{self, FlowKey},
-    ring::Selection,
+    steer::{Explained, Why},
     verdict::DropReason,
 };
 
-use super::desired::Desired;
+use super::{
+    checks::HealthChecks,
+    desired::{Datapath, Desired},
+    flows,
+};
 use crate::{
     config::model::{self, Service},
-    control::proto::{Explanation, Protocol, Reply, Verdict},
-    dataplane::image::{BackendId, Image, ServiceId},
-    ipvs::compose,
+    control::proto::{Explanation, Moved, Protocol, Remembered, Reply, Verdict},
+    dataplane::{
+        compose,
+        image::{BackendId, ServiceId},
+    },
+    ipvs,
 };
 
 impl Desired {
     /// The answer to `ballast explain`.
     pub(super) fn explain(
         &self,
+        checks: &HealthChecks,
         protocol: Protocol,
         source: SocketAddr,
         destination: SocketAddr,
@@ -42,18 +54,23 @@ impl Desired {
             hash: None,
             slot: None,
             ring_slots: None,
+            notes: Vec::new(),
+            decided_by: None,
+            moved: None,
+            remembered: None,
         };
         if let Some(service) = self.ipvs_service(protocol, destination) {
-            let scheduler = compose::scheduler(service.scheduler).0;
-            return Reply::Explained(Explanation {
+            let scheduler = ipvs::compose::scheduler(service.scheduler).0;
+            return Reply::Explained(Box::new(Explanation {
                 verdict: Verdict::Forward,
                 reason: format!(
                     "IPVS's scheduler {scheduler} decides ({}); `ipvsadm -Lnc` lists its connections",
                     self.engines.reason(&self.config, service)
                 ),
                 service: Some(service.name.to_string()),
+                notes: checks.notes(service),
                 ..pass
-            });
+            }));
         }
         let key = FlowKey {
             source: Addr::from(source.ip()),
@@ -67,21 +84,35 @@ impl Desired {
         };
         let explanation = match &self.datapath {
             None => pass,
-            Some(datapath) => match decide::select_flow(datapath.bpf.arena(), &key) {
-                None => pass,
-                Some((service, hash, outcome)) => {
-                    let image = datapath.bpf.applied();
-                    let service = image.services.get(&ServiceId(service));
-                    let found = Explanation {
-                        service: service.map(|service| service.name.clone()),
-                        hash: Some(hash),
-                        ..pass
-                    };
-                    with_outcome(found, image, outcome)
+            Some(datapath) => {
+                let memory = datapath.bpf.remembered();
+                match decide::explain_flow(datapath.bpf.arena(), &memory, &key) {
+                    None => pass,
+                    Some((service, hash, outcome)) => {
+                        let image = datapath.bpf.applied();
+                        let service = image.services.get(&ServiceId(service));
+                        let found = Explanation {
+                            service: service.map(|service| service.name.clone()),
+                            hash: Some(hash),
+                            notes: self.notes(checks, &key),
+                            ..pass
+                        };
+                        with_outcome(found, datapath, outcome)
+                    }
                 }
-            },
+            }
         };
-        Reply::Explained(explanation)
+        Reply::Explained(Box::new(explanation))
+    }
+
+    /// What else decides where a flow goes.
+    fn notes(&self, checks: &HealthChecks, flow: &FlowKey) -> Vec<String> {
+        let front = flow::ServiceKey::new(flow.destination, flow.destination_port, flow.protocol);
+        let mut services = self.config.services.iter();
+        services
+            .find(|service| compose::service_key(service) == front)
+            .map(|service| checks.notes(service))
+            .unwrap_or_default()
     }
 }
 
@@ -102,11 +133,11 @@ impl Desired {
 
 fn with_outcome(
     found: Explanation,
-    image: &Image,
-    outcome: Result<Selection<'_>, DropReason>,
+    datapath: &Datapath,
+    outcome: Result<Explained<'_>, DropReason>,
 ) -> Explanation {
-    let selection = match outcome {
-        Ok(selection) => selection,
+    let explained = match outcome {
+        Ok(explained) => explained,
         Err(reason) => {
             let reason = format!("dropped: {}", reason.name());
             return Explanation {
@@ -116,19 +147,118 @@ fn with_outcome(
             };
         }
     };
-    let backend = image
-        .backends
-        .get(&BackendId(selection.backend.id))
-        .map(|backend| &backend.info);
-    let (verdict, what) = verdict(selection.backend);
+    let backends = &datapath.bpf.applied().backends;
+    let info = |entry: &BackendEntry| backends.get(&BackendId(entry.id)).map(|b| &b.info);
+    let backend = info(explained.backend);
+    let (verdict, what) = verdict(explained.backend);
+    let moved = moved(datapath, &explained);
+    let remembered = remembered(datapath, &explained);
     Explanation {
         verdict,
-        reason: format!("slot {} of {}: {what}", selection.slot, selection.slots),
+        reason: format!(
+            "slot {} of {}{}: {what}",
+            explained.slot,
+            explained.slots,
+            history(datapath, &explained, moved.as_ref(), remembered.as_ref())
+        ),
         backend: backend.map(|info| info.name.clone()),
         backend_address: backend.map(|info| SocketAddr::new(info.address, info.port)),
-        slot: Some(selection.slot),
-        ring_slots: Some(selection.slots),
+        slot: Some(explained.slot),
+        ring_slots: Some(explained.slots),
+        decided_by: Some(word(explained.why).to_owned()),
+        moved,
+        remembered,
         ..found
+    }
+}
+
+/// The name of a backend.
+fn name(datapath: &Datapath, entry: Option<&BackendEntry>) -> String {
+    let backends = &datapath.bpf.applied().backends;
+    let backend = entry.and_then(|entry| backends.get(&BackendId(entry.id)));
+    backend.map_or_else(|| "nobody".to_owned(), |b| b.info.name.clone())
+}
+
+/// The slot's last move, if it matters to this flow.
+fn moved(datapath: &Datapath, explained: &Explained<'_>) -> Option<Moved> {
+    let (owner, previous) = (explained.owner, explained.previous?);
+    // With a ring of another size before, every slot counts as moved.
+    if owner.is_some_and(|owner| owner.id == previous.id) {
+        return None;
+    }
+    Some(Moved {
+        seconds_ago: flows::clock().boot.saturating_sub(explained.moved_at?),
+        from: name(datapath, Some(previous)),
+        to: name(datapath, owner),
+    })
+}
+
+/// What is remembered of the flow, or of its client.
+fn remembered(datapath: &Datapath, explained: &Explained<'_>) -> Option<Remembered> {
+    let (Why::Remembered(value) | Why::Client(value)) = explained.why else {
+        return None;
+    };
+    let id = BackendId(u32::from(value.id()));
+    let service = datapath.bpf.applied().backends.get(&id)?.info.service_id;
+    let state = State::from_byte(value.state_byte())?;
+    let lifetime = datapath.cache.lifetimes().get(&service)?.of(state);
+    let left = lifetime.saturating_sub(value.idle(flows::clock().tick));
+    Some(Remembered {
+        state: format!("{state:?}").to_lowercase(),
+        // A tick is a little more than a second.
+        seconds_left: (u64::from(left) << TICK_SHIFT) / 1_000_000_000,
+    })
+}
+
+/// What there is to say of a slot that has moved, or of a flow that is remembered.
+fn history(
+    datapath: &Datapath,
+    explained: &Explained<'_>,
+    moved: Option<&Moved>,
+    remembered: Option<&Remembered>,
+) -> String {
+    let mut text = String::new();
+    if let Some(Moved {
+        seconds_ago,
+        from,
+        to,
+    }) = moved
+    {
+        text = format!(
+            " moved {seconds_ago} s ago from {from} to {to}, and flows that are older stay with {from}"
+        );
+    }
+    let backend = name(datapath, Some(explained.backend));
+    let until = remembered.map_or_else(String::new, |known| {
+        let at = SystemTime::now() + Duration::from_secs(known.seconds_left);
+        let at = humantime::format_rfc3339_seconds(at);
+        format!(
+            " until {at} (in {} s) if nothing more is seen",
+            known.seconds_left
+        )
+    });
+    let state = remembered.map_or("", |known| known.state.as_str());
+    match explained.why {
+        Why::Owner => {}
+        Why::Previous => text += "; it is not remembered, and UDP does not tell whether it is new",
+        Why::Turn => text += "; a new flow goes to whose turn it is",
+        Why::Remembered(_) => {
+            text += &format!("; this flow ({state}) is remembered on {backend}{until}");
+        }
+        Why::Client(_) => {
+            text += &format!("; new flows of this client ({state}) go to {backend}{until}");
+        }
+    }
+    text
+}
+
+fn word(why: Why) -> &'static str {
+    match why {
+        Why::Owner => "owner",
+        Why::Turn => "turn",
+        Why::Remembered(_) => "remembered",
+        Why::Client(_) => "client",
+        Why::Previous => "previous",
     }
 }
 

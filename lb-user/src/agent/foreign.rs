@@ -40,7 +40,7 @@ fn foreign(busy: &str, interfaces: &[Interface]) -> Option<Foreign> {
 }
 
 /// The name of a loaded program, where the kernel lets us look (it wants CAP_SYS_ADMIN).
-fn program_name(id: u32) -> Option<String> {
+pub(crate) fn program_name(id: u32) -> Option<String> {
     let program = loaded_programs()
         .filter_map(Result::ok)
         .find(|program| program.id() == id)?;

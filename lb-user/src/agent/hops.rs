@@ -69,11 +69,7 @@ pub(super) fn all_looked_up(view: &NetView, wanted: &BTreeSet<IpAddr>) -> bool {
         .iter()
         .all(|address| match view.next_hops.get(address) {
             None => false,
-            Some(NextHop::Unresolved { reason }) => !matches!(
-                reason,
-                Unresolved::Pending | Unresolved::NeighbourIncomplete { .. }
-            ),
-            Some(_) => true,
+            Some(hop) => !is_open(hop),
         })
 }
 
@@ -116,8 +112,19 @@ pub(super) fn hops(view: &NetView) -> BTreeMap<IpAddr, Hop> {
         .collect();
     view.next_hops
         .iter()
+        .filter(|(_, hop)| !is_open(hop))
         .map(|(address, hop)| (*address, convert(hop, &parents)))
         .collect()
+}
+
+/// Whether the question for a next hop is still open: whatever was known before goes on.
+fn is_open(hop: &NextHop) -> bool {
+    matches!(
+        hop,
+        NextHop::Unresolved {
+            reason: Unresolved::Pending | Unresolved::NeighbourIncomplete { .. }
+        }
+    )
 }
 
 fn convert(hop: &NextHop, vlan_parents: &BTreeSet<IfIndex>) -> Hop {

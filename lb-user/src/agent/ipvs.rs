@@ -12,10 +12,10 @@ use std::{
 
 use crate::{
     config::model::{IpvsSync, Service},
+    dataplane::compose::Changes,
     ipvs::{
         client::{CallError, Client, OpenError},
-        compose::{self, Parts},
-        masquerade,
+        compose, masquerade,
         owned::Owned,
         plan,
         sysctl::{self, Wanted as WantedSysctl},
@@ -30,6 +30,8 @@ pub(super) mod status;
 pub(super) struct Wanted<'a> {
     /// The services that it serves.
     pub(super) services: Vec<&'a Service>,
+    /// Backends that are not as configured.
+    pub(super) changes: &'a Changes,
     /// Where connections are copied to.
     pub(super) sync: Option<&'a IpvsSync>,
     /// Whether sysctls may be set.
@@ -42,7 +44,6 @@ pub(super) struct Ipvs {
     owned: Owned,
     /// Opened when there is something to do.
     client: Option<Client>,
-    parts: Parts,
     /// What the kernel was last known to have of ours; `None`: it is asked.
     applied: Option<Table>,
     /// Rules of nftables in force; `None`: not known.
@@ -72,7 +73,6 @@ impl Ipvs {
             dir,
             owned: Owned::read(&text),
             client: None,
-            parts: Parts::default(),
             applied: None,
             rules: None,
             ticks: 0,
@@ -84,13 +84,6 @@ impl Ipvs {
     /// Whether this kernel has IPVS; its module is loaded for that.
     pub(super) fn available(&mut self) -> Result<(), OpenError> {
         self.client().map(|_| ())
-    }
-
-    /// Takes note of where backends stand; whether that is news.
-    pub(super) fn assign(&mut self, parts: Parts) -> bool {
-        let news = self.parts != parts;
-        self.parts = parts;
-        news
     }
 
     /// Makes IPVS follow. Trouble is logged once.
@@ -124,6 +117,7 @@ impl Ipvs {
         }
         let nothing = Wanted {
             services: Vec::new(),
+            changes: &Changes::new(),
             sync: None,
             manage_sysctls: false,
         };
@@ -140,7 +134,7 @@ impl Ipvs {
 
     /// Every step, also after one that failed: they do not depend on each other. What went wrong.
     fn try_reconcile(&mut self, wanted: &Wanted<'_>) -> Vec<String> {
-        let table = compose::compose(wanted.services.iter().copied(), &self.parts);
+        let table = compose::compose(wanted.services.iter().copied(), wanted.changes);
         let daemons = daemons(wanted.sync);
         if table.is_empty() && daemons.is_empty() && self.owned == Owned::default() {
             self.notices.clear();
@@ -286,7 +280,7 @@ impl Ipvs {
             self.record(true).map_err(|error| chain(&error))?;
             match sysctl::write(one.path, one.value) {
                 Ok(()) => {
-                    tracing::info!(sysctl = one.name(), from = present, to = one.value, "set")
+                    tracing::info!(sysctl = one.name(), from = present, to = one.value, "set");
                 }
                 Err(error) => failed.push((*one, error.to_string())),
             }

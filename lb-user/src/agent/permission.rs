@@ -19,8 +19,20 @@ pub struct NotPermitted {
 ///
 /// [`NotPermitted`] with those that are missing.
 pub(super) fn check() -> Result<(), NotPermitted> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    match missing(&status) {
+    check_for(&NEEDED)
+}
+
+/// Checks what changing addresses takes, and with `bpf` what loading programs does.
+///
+/// # Errors
+///
+/// [`NotPermitted`] with those that are missing.
+pub(crate) fn may_change_the_network(bpf: bool) -> Result<(), NotPermitted> {
+    check_for(if bpf { &NEEDED } else { &NEEDED[..1] })
+}
+
+fn check_for(needed: &[(u32, &'static str)]) -> Result<(), NotPermitted> {
+    match missing(&own_status(), needed) {
         names if names.is_empty() => Ok(()),
         names => Err(NotPermitted {
             missing: names.join(", "),
@@ -28,13 +40,22 @@ pub(super) fn check() -> Result<(), NotPermitted> {
     }
 }
 
-/// The capabilities that a `/proc/PID/status` lacks.
-fn missing(status: &str) -> Vec<&'static str> {
+/// The effective capabilities that an agent needs and this process lacks.
+pub(crate) fn missing_capabilities() -> Vec<&'static str> {
+    missing(&own_status(), &NEEDED)
+}
+
+fn own_status() -> String {
+    fs::read_to_string("/proc/self/status").unwrap_or_default()
+}
+
+/// The capabilities among `needed` that a `/proc/PID/status` lacks.
+fn missing(status: &str, needed: &[(u32, &'static str)]) -> Vec<&'static str> {
     let effective = status
         .lines()
         .find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok())
         .unwrap_or(0);
-    NEEDED
+    needed
         .iter()
         .filter(|(bit, _)| effective & (1 << bit) == 0)
         .map(|(_, name)| *name)
@@ -55,12 +76,18 @@ mod tests {
 
     #[test]
     fn a_process_without_capabilities_is_told_which() {
-        assert_eq!(missing("Name:\tx\nCapEff:\t0000000000000000\n").len(), 4);
-        assert_eq!(missing("CapEff:\t000001ffffffffff\n"), Vec::<&str>::new());
         assert_eq!(
-            missing("CapEff:\t0000000000003000\n"),
+            missing("Name:\tx\nCapEff:\t0000000000000000\n", &NEEDED).len(),
+            4
+        );
+        assert_eq!(
+            missing("CapEff:\t000001ffffffffff\n", &NEEDED),
+            Vec::<&str>::new()
+        );
+        assert_eq!(
+            missing("CapEff:\t0000000000003000\n", &NEEDED),
             ["CAP_PERFMON", "CAP_BPF"]
         );
-        assert_eq!(missing("").len(), 4);
+        assert_eq!(missing("", &NEEDED).len(), 4);
     }
 }

@@ -1,13 +1,17 @@
 //! From what is wanted to what is in the kernel: compose, diff, apply. Level triggered: it looks at
 //! the newest state only, and whatever failed is taken up by the next call.
 
-use std::{collections::BTreeSet, net::IpAddr, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Instant,
+};
 
 use anyhow::Context as _;
 
 use super::{
     desired::{Datapath, Desired, LastChange},
-    foreign,
+    flows, foreign,
     hops::{self, Interface},
     ipvs::Wanted,
 };
@@ -15,7 +19,7 @@ use crate::{
     config::model::{Config, XdpMode},
     dataplane::{
         attach::WantedMode,
-        compose::{self, Excluded, Inputs},
+        compose::{self, Changes, Inputs},
         plan,
     },
     net::NetView,
@@ -26,8 +30,10 @@ use crate::{
 pub(super) struct Around<'a> {
     /// The other balancers.
     pub(super) peers: &'a BTreeSet<IpAddr>,
-    /// Backends that get no packets.
-    pub(super) excluded: &'a Excluded,
+    /// Backends that are not as configured.
+    pub(super) changes: &'a Changes,
+    /// Path MTUs to the ends of tunnels.
+    pub(super) paths: &'a BTreeMap<IpAddr, u32>,
 }
 
 impl Desired {
@@ -49,6 +55,7 @@ impl Desired {
     pub(super) fn balance(&mut self) {
         self.ipvs.reconcile(&Wanted {
             services: self.engines.for_ipvs(&self.config),
+            changes: &self.changes,
             sync: self.config.ipvs_sync.as_ref(),
             manage_sysctls: self.config.datapath.manage_sysctls,
         });
@@ -68,10 +75,12 @@ impl Desired {
         };
         let around = Around {
             peers: &self.peers,
-            excluded: &self.excluded,
+            changes: &self.changes,
+            paths: self.paths.mtus(),
         };
         let config = self.engines.for_xdp(&self.config);
         datapath.bring_up_to_date(&config, &view, &present, &around)?;
+        self.want_targets();
         interfaces.context("an interface is missing").map(|_| ())
     }
 }
@@ -100,11 +109,21 @@ impl Datapath {
     ) -> anyhow::Result<()> {
         let hops = hops::hops(view);
         let front = hops::front(view, interfaces, around.peers);
+        let turns = if self.cache.counts_flows() {
+            self.bpf.turns()
+        } else {
+            BTreeMap::new()
+        };
         let inputs = Inputs {
             config,
+            changes: around.changes,
             front: &front,
             hops: &hops,
-            excluded: around.excluded,
+            paths: around.paths,
+            applied: self.bpf.applied(),
+            usage: self.usage.as_ref(),
+            turns: &turns,
+            now: flows::clock().boot,
         };
         let began = Instant::now();
         let wanted = compose::compose(&inputs, &mut self.ids, &mut self.cache)?;

@@ -9,7 +9,7 @@ use super::{
     routers::Routers,
 };
 use crate::{
-    config::{self, ConfigErrors, Diagnostic, Diagnostics, Loaded, Severity, diff::ConfigChange},
+    config::{self, ConfigErrors, Diagnostics, Loaded, Severity, diff::ConfigChange},
     exec,
 };
 
@@ -31,10 +31,8 @@ impl ReloadError {
     }
 }
 
-/// Refuses, by name, what has no engine yet, and programs that others than root could change; warns of
-/// what it does without.
+/// Refuses programs that others than root could change; tells the warnings.
 pub(super) fn accept(loaded: &Loaded) -> Result<(), ConfigErrors> {
-    let unsupported = loaded.unsupported();
     let programs = exec::check_config(loaded);
     if !programs.is_empty() {
         let refused = programs
@@ -42,22 +40,10 @@ pub(super) fn accept(loaded: &Loaded) -> Result<(), ConfigErrors> {
             .map(|(path, unfit)| loaded.diagnostic(&path, Severity::Error, &unfit.to_string()));
         return Err(ConfigErrors::Invalid(Diagnostics::new(refused.collect())));
     }
-    for warning in loaded
-        .warnings
-        .iter()
-        .chain(unsupported.iter().filter(|d| !is_error(d)))
-    {
+    for warning in &loaded.warnings {
         tracing::warn!(message = %warning);
     }
-    if unsupported.only_warnings() {
-        return Ok(());
-    }
-    let refused: Vec<Diagnostic> = unsupported.into_iter().filter(is_error).collect();
-    Err(ConfigErrors::Invalid(Diagnostics::new(refused)))
-}
-
-fn is_error(diagnostic: &Diagnostic) -> bool {
-    diagnostic.severity == Severity::Error
+    Ok(())
 }
 
 impl Desired {
@@ -72,6 +58,10 @@ impl Desired {
             at: SystemTime::now(),
             error: result.as_ref().err().map(ToString::to_string),
         };
+        match &result {
+            Ok(_) => self.reloads.ok += 1,
+            Err(_) => self.reloads.failed += 1,
+        }
         match &result {
             Ok(change) => tracing::info!(
                 added = change.services.added.len(),
@@ -110,6 +100,7 @@ impl Desired {
         }
         let previous = std::mem::replace(&mut self.config, loaded.config);
         self.want_targets();
+        self.outlets.apply(&self.config);
         let opens = self.datapath.is_none() && self.needs_xdp();
         let mut result = if opens {
             self.open().await
@@ -119,8 +110,7 @@ impl Desired {
         // After the data plane: what is announced is forwarded.
         if result.is_ok() {
             result = checks.reconfigure(&self.config).await;
-            self.exclude(checks.excluded());
-            self.assign(checks.parts());
+            self.change(checks.standings(&self.config));
             self.balance();
         }
         if result.is_ok() {
@@ -131,9 +121,16 @@ impl Desired {
             // What was applied of it goes back with the old configuration.
             self.config = previous;
             self.want_targets();
+            self.outlets.apply(&self.config);
+            if let Err(error) = checks.reconfigure(&self.config).await {
+                tracing::error!(%error, "the checks of the configuration before do not go on");
+            }
+            self.changes = checks.standings(&self.config);
             self.reconcile();
             return Err(ReloadError::Refused(vec![format!("{error:#}")]));
         }
+        checks.forget_gone();
+        checks.run_commands(&self.config);
         Ok(change)
     }
 }

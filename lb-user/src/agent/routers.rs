@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::trackers::Trackers;
+use super::{outlets::Alarms, trackers::Trackers};
 use crate::{
     config::{Config, model},
     notify::{self, Kind, Notifier},
@@ -26,6 +26,7 @@ use crate::{
 /// See the head of this file. There is no thread while no router is configured.
 pub(super) struct Routers {
     runtime_dir: PathBuf,
+    alarms: Alarms,
     running: Option<Running>,
 }
 
@@ -46,9 +47,10 @@ pub(super) enum Event {
 }
 
 impl Routers {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, alarms: Alarms) -> Self {
         Self {
             runtime_dir: config.runtime_dir.clone(),
+            alarms,
             running: None,
         }
     }
@@ -102,8 +104,9 @@ impl Routers {
         }
     }
 
-    /// Tells the operator's scripts.
+    /// Tells the operator and the operator's scripts.
     pub(super) fn tell(&self, notice: &Notice) {
+        self.alarms.role(notice);
         if let Some(running) = &self.running {
             running.tell(notice);
         }
@@ -146,6 +149,7 @@ impl Routers {
         };
         let result = running.vrrp.hand_over().await;
         while let Ok(notice) = running.vrrp.notices.try_recv() {
+            self.alarms.role(&notice);
             running.tell(&notice);
         }
         let scripts = running

@@ -6,12 +6,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use lb_common::{backend::ForwardMode, limits::LAYOUT, ring::NOBODY};
+use lb_common::{backend::ForwardMode, limits::LAYOUT, verdict::DropReason};
 
 use super::{
     checks::HealthChecks,
     desired::{Datapath, Desired, Rates},
+    flows,
     ipvs::status::Row,
+    operate, outlets,
+    overrides::Kept,
     roles,
     routers::Routers,
     trackers::Seen,
@@ -27,15 +30,16 @@ use crate::{
         compose,
         image::{BackendId, BackendImage, ServiceId, ServiceImage},
         stats::{self, Stats, Traffic},
+        sweep::Usage,
     },
     health::{
-        Report, Subject,
-        service::{Member, Standing},
+        Load, Report, Subject,
+        service::{Member, ServiceHealth, Standing},
     },
     ipvs::table::Seen as SeenTable,
     net::{self, NetView, NextHop, XdpPlace},
     observe::snapshot::{self, BackendState, Snapshot},
-    types::IfIndex,
+    types::{IfIndex, Weight},
     vrrp::view::View,
 };
 
@@ -48,15 +52,7 @@ impl Desired {
         checks: &mut HealthChecks,
     ) {
         let reply = match pending.request {
-            Request::Status => {
-                let seen = Around {
-                    vrrp: routers.view().await,
-                    tracked: routers.tracked(),
-                    reports: checks.report().await,
-                    checks,
-                };
-                Reply::Status(Box::new(self.snapshot(&seen)))
-            }
+            Request::Status => Reply::Status(Box::new(self.status(routers, checks).await)),
             Request::Reload => match self.reload(routers, checks).await {
                 Ok(change) => Reply::Reloaded(Reloaded {
                     added: change.services.added.len(),
@@ -72,13 +68,27 @@ impl Desired {
                 protocol,
                 source,
                 destination,
-            } => self.explain(protocol, source, destination),
-            Request::Backend { .. } => {
-                Reply::refused("changing backends at run time is not possible yet")
-            }
+            } => self.explain(checks, protocol, source, destination),
+            Request::Backend {
+                service,
+                backend,
+                change,
+            } => self.operate((&service, &backend), change, checks, routers),
         };
         // A client that has gone away wants no reply.
         drop(pending.reply.send(reply));
+    }
+
+    /// Everything there is to see.
+    pub(super) async fn status(&self, routers: &Routers, checks: &HealthChecks) -> Snapshot {
+        let (reports, load) = checks.report().await;
+        self.snapshot(&Around {
+            vrrp: routers.view().await,
+            tracked: routers.tracked(),
+            reports,
+            load,
+            checks,
+        })
     }
 
     fn snapshot(&self, seen: &Around<'_>) -> Snapshot {
@@ -92,7 +102,7 @@ impl Desired {
         Snapshot {
             schema_version: snapshot::SCHEMA_VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            router_id: self.config.router_id.clone().unwrap_or_else(host_name),
+            router_id: outlets::node(&self.config),
             pid: std::process::id(),
             uptime_seconds: since.as_secs(),
             config: snapshot::ConfigState {
@@ -102,6 +112,7 @@ impl Desired {
                     error: reload.error.clone(),
                     at_unix: unix(reload.at),
                 },
+                reloads: self.reloads,
             },
             datapath: self
                 .datapath
@@ -125,16 +136,11 @@ impl Desired {
                     row
                 })
                 .collect(),
-            drops: figures
-                .map(|f| {
-                    f.now
-                        .drops
-                        .iter()
-                        .map(|(r, count)| (r.name().to_owned(), *count))
-                        .collect()
-                })
-                .unwrap_or_default(),
+            drops: drops(figures),
             problem: self.trouble.clone(),
+            checks: check_load(&seen.load),
+            listener: self.outlets.listener(),
+            alerts: self.outlets.alerts(),
         }
     }
 }
@@ -152,9 +158,13 @@ impl Desired {
         row.engine = "ipvs".to_owned();
         row.engine_reason = Some(self.engines.reason(&self.config, service));
         row.traffic = ipvs.traffic();
+        let members = seen.checks.members(service.key());
         for (row, backend) in row.backends.iter_mut().zip(&service.backends) {
-            (row.state, row.reason) = ipvs.standing(backend, seen.checks);
-            (row.traffic, row.connections) = ipvs.counted(backend);
+            (row.state, row.reason) = ipvs.standing(backend, members.get(&backend.key()).copied());
+            (row.traffic, row.connections) = ipvs.counted(backend.key());
+        }
+        if let (Some(row), Some(fallback)) = (&mut row.fallback, &service.fallback) {
+            row.traffic = ipvs.counted(fallback.key()).0;
         }
     }
 }
@@ -184,6 +194,7 @@ impl Datapath {
                 used: used.into(),
                 total: total.into(),
             },
+            connection_table: self.connection_table(),
         }
     }
 }
@@ -214,6 +225,7 @@ struct Figures<'a> {
     backends: HashMap<(ServiceId, IpAddr, u16), (BackendId, &'a BackendImage)>,
     now: Stats,
     rates: &'a Rates,
+    usage: Option<&'a Usage>,
 }
 
 impl<'a> Figures<'a> {
@@ -230,6 +242,7 @@ impl<'a> Figures<'a> {
                 .collect(),
             now: stats::read(&datapath.bpf),
             rates: &datapath.rates,
+            usage: datapath.usage.as_ref(),
         }
     }
 
@@ -249,8 +262,34 @@ impl<'a> Figures<'a> {
     }
 }
 
+/// Every reason; nothing is dropped where there is no data plane.
+fn drops(figures: Option<&Figures<'_>>) -> BTreeMap<String, u64> {
+    let count = |reason| figures.and_then(|figures| figures.now.drops.get(reason).copied());
+    let all = DropReason::ALL.iter();
+    all.map(|reason| (reason.name().to_owned(), count(reason).unwrap_or(0)))
+        .collect()
+}
+
+/// How the checks keep up.
+fn check_load(load: &Load) -> snapshot::CheckLoad {
+    let lateness = load.lateness.buckets().map(|(under, attempts)| {
+        let bounded = (under < Duration::MAX).then_some(under);
+        snapshot::Late {
+            under_ms: bounded.map(millis),
+            attempts,
+        }
+    });
+    snapshot::CheckLoad {
+        checks: load.checks,
+        running: load.running,
+        ended: load.ended,
+        late_ms: millis(load.lateness.sum()),
+        lateness: lateness.collect(),
+    }
+}
+
 /// What the checks say of a backend.
-fn health(report: &Report) -> snapshot::Health {
+fn checked(report: &Report) -> snapshot::Health {
     snapshot::Health {
         state: report.verdict.health.word().to_owned(),
         for_seconds: report.verdict.since.elapsed().as_secs(),
@@ -258,12 +297,36 @@ fn health(report: &Report) -> snapshot::Health {
             .last
             .as_ref()
             .map(|last| format!("{}: {}", last.outcome.word(), last.outcome.text())),
-        last_took_ms: report
-            .last
-            .as_ref()
-            .map(|last| u64::try_from(last.took.as_millis()).unwrap_or(u64::MAX)),
+        last_took_ms: report.last.as_ref().map(|last| millis(last.took)),
         good_in_a_row: report.streak.good,
         bad_in_a_row: report.streak.bad,
+        attempts: snapshot::Attempts {
+            good: report.attempts.good,
+            bad: report.attempts.bad,
+            inconclusive: report.attempts.inconclusive,
+        },
+    }
+}
+
+/// What the operator said about a backend.
+fn said(kept: Kept) -> snapshot::Override {
+    snapshot::Override {
+        mode: operate::mode(kept.asked.mode).to_owned(),
+        weight: kept.asked.weight.map(Weight::get),
+        since_unix: kept.since_unix,
+        for_seconds: unix(SystemTime::now()).saturating_sub(kept.since_unix),
+    }
+}
+
+/// Whether enough of a service serves.
+fn quorum(service: &config::model::Service, health: &ServiceHealth) -> snapshot::Quorum {
+    let now = health.quorum();
+    snapshot::Quorum {
+        up: now.up,
+        for_seconds: now.since.elapsed().as_secs(),
+        weight: now.weight,
+        needed: service.quorum.up,
+        hysteresis: service.quorum.hysteresis,
     }
 }
 
@@ -272,15 +335,15 @@ struct Around<'a> {
     vrrp: View,
     tracked: Vec<Seen>,
     reports: BTreeMap<Subject, Report>,
+    load: Load,
     checks: &'a HealthChecks,
 }
 
 /// To a tenth; 0 before the first second is over.
 fn per_second(count: u64, time: Duration) -> f64 {
-    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let tenths = count
         .saturating_mul(10_000)
-        .checked_div(millis)
+        .checked_div(millis(time))
         .unwrap_or(0);
     // Exact: no link carries 2^32 packets in a tenth of a second.
     f64::from(u32::try_from(tenths).unwrap_or(u32::MAX)) / 10.0
@@ -294,14 +357,16 @@ fn service(
 ) -> snapshot::Service {
     let key = compose::service_key(service);
     let known = figures.and_then(|f| f.services.get(&key).map(|(id, image)| (f, *id, *image)));
+    let health = seen.checks.service(service.key());
     let mut slots: HashMap<BackendId, u32> = HashMap::new();
     if let Some((_, _, image)) = known {
-        for owner in image.ring.owners.iter().filter(|owner| **owner != NOBODY) {
-            if let Some(id) = image.ring.locals.get(usize::from(*owner)) {
+        for owner in image.ring.slots.iter().map(|slot| slot.owner()) {
+            if let Some(id) = image.ring.locals.get(usize::from(owner)) {
                 *slots.entry(*id).or_default() += 1;
             }
         }
     }
+    let members = seen.checks.members(service.key());
     let backends = service.backends.iter().map(|backend| {
         let found = known.and_then(|(figures, id, _)| {
             let key = (id, backend.address, backend.port.get());
@@ -314,22 +379,27 @@ fn service(
             service: service.key(),
             backend: backend.key(),
         };
-        let member = seen.checks.member(subject.service, subject.backend);
+        let member = members.get(&subject.backend).copied();
         let (state, reason) = state(backend, found.map(|(_, _, image)| image), view, member);
         snapshot::Backend {
             name: backend.name.to_string(),
             address: backend.address,
             port: backend.port.get(),
             weight: backend.weight.get(),
+            said: seen.checks.said(subject).map(said),
             forwarding: backend.forwarding.to_string(),
             state,
             reason,
-            health: seen.reports.get(&subject).map(health),
+            health: seen.reports.get(&subject).map(checked),
             next_hop: next_hop(backend.address, view),
             connections: None,
+            path_mtu: found.map_or(0, |(_, _, image)| image.entry.mtu.into()),
             slots: found
                 .and_then(|(_, id, _)| slots.get(&id).copied())
                 .unwrap_or(0),
+            flows: found
+                .map(|(figures, id, _)| flows::of_backend(figures.usage, id))
+                .unwrap_or_default(),
             traffic: found
                 .map(|(figures, id, _)| figures.traffic(|stats| stats.backends.get(&id)))
                 .unwrap_or_default(),
@@ -345,11 +415,42 @@ fn service(
         engine: "xdp".to_owned(),
         engine_reason: None,
         ring_slots: known
-            .and_then(|(_, _, image)| u32::try_from(image.ring.owners.len()).ok())
+            .and_then(|(_, _, image)| u32::try_from(image.ring.slots.len()).ok())
             .unwrap_or(0),
+        moved_slots: known.map_or(0, |(_, _, image)| flows::moved_slots(image)),
+        flows: known
+            .map(|(figures, id, _)| {
+                let listed = service
+                    .backends
+                    .iter()
+                    .map(|b| (id, b.address, b.port.get()));
+                let listed = listed.filter_map(|key| Some(figures.backends.get(&key)?.0));
+                let everyone = figures.backends.values();
+                let everyone = everyone.filter(|(_, backend)| backend.info.service_id == id);
+                let everyone = everyone.map(|(id, _)| *id);
+                let events = figures.now.flows.get(&id).copied().unwrap_or_default();
+                flows::of_service(figures.usage, events, listed, everyone)
+            })
+            .unwrap_or_default(),
         traffic: known
             .map(|(figures, id, _)| figures.traffic(|stats| stats.services.get(&id)))
             .unwrap_or_default(),
+        quorum: health.map(|health| quorum(service, health)),
+        fallback: service.fallback.as_ref().map(|fallback| {
+            let found = known.and_then(|(figures, id, _)| {
+                let key = (id, fallback.address, fallback.port.get());
+                figures.backends.get(&key).map(|(id, _)| (figures, *id))
+            });
+            snapshot::Fallback {
+                address: fallback.address,
+                port: fallback.port.get(),
+                serves: health.is_some_and(ServiceHealth::fallback_serves),
+                next_hop: next_hop(fallback.address, view),
+                traffic: found
+                    .map(|(figures, id)| figures.traffic(|stats| stats.backends.get(&id)))
+                    .unwrap_or_default(),
+            }
+        }),
         backends: backends.collect(),
     }
 }
@@ -362,13 +463,10 @@ fn state(
     view: &NetView,
     member: Option<&Member>,
 ) -> (BackendState, Option<String>) {
-    if let Some(Standing::Out(why)) = member.map(|member| member.standing) {
-        let verdict = member.and_then(|member| member.verdict.as_ref());
-        let said = verdict.map(|verdict| format!(": {}", verdict.reason));
-        return (
-            BackendState::Down,
-            Some(format!("{}{}", why.word(), said.unwrap_or_default())),
-        );
+    let why_not = member.and_then(Member::why_not);
+    let standing = member.map(|member| member.standing);
+    if let Some(Standing::Out(_)) = standing {
+        return (BackendState::Down, why_not);
     }
     let mode = image.and_then(|image| ForwardMode::from_byte(image.entry.mode));
     match mode {
@@ -385,9 +483,7 @@ fn state(
             };
             (BackendState::Unresolved, Some(reason))
         }
-        Some(_) if backend.weight.get() == 0 => {
-            (BackendState::NoNewFlows, Some("its weight is 0".to_owned()))
-        }
+        Some(_) if why_not.is_some() => (BackendState::NoNewFlows, why_not),
         Some(ForwardMode::Local) => (
             BackendState::Local,
             Some("its address is this host's".to_owned()),
@@ -412,9 +508,8 @@ fn interface_name(view: &NetView, index: IfIndex) -> String {
         .map_or_else(|| format!("#{index}"), |link| link.name.to_string())
 }
 
-fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn unix(time: SystemTime) -> u64 {

@@ -1,12 +1,17 @@
 //! Commands and their flags.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{Parser, Subcommand};
+use ipnet::IpNet;
 
 use crate::{
     control::proto::{BackendChange, Protocol, Request},
     logging,
+    types::IfName,
 };
 
 /// A layer-4 load balancer on XDP.
@@ -49,6 +54,11 @@ pub(super) enum Command {
     /// Change a backend at run time
     #[command(subcommand)]
     Backend(Backend),
+    /// Look at the host and the configuration for known traps, and say what to do about each
+    Doctor,
+    /// Make this host a real server, or look whether it is one
+    #[command(subcommand)]
+    Realserver(RealServer),
     /// Remove the virtual addresses and routes of an agent that cannot come back
     Withdraw,
 }
@@ -140,11 +150,82 @@ pub(super) enum Backend {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum RealServer {
+    /// Put virtual addresses on lo, keep silent about them, take packets out of the tunnel
+    Up {
+        /// Virtual addresses
+        #[arg(long = "vip", value_name = "IP", required = true, num_args = 1..)]
+        vips: Vec<IpAddr>,
+        #[command(flatten)]
+        tunnel: TunnelEnd,
+    },
+    /// Undo what `up` did
+    Down {
+        /// Virtual addresses [default: all that are up]
+        #[arg(long = "vip", value_name = "IP", num_args = 1..)]
+        vips: Vec<IpAddr>,
+        /// Taken for symmetry with `up`; addresses know whether they come by tunnel
+        #[arg(long)]
+        tunnel: bool,
+    },
+    /// Tell what is missing; touch nothing
+    Check {
+        /// Virtual addresses [default: all that are up]
+        #[arg(long = "vip", value_name = "IP", num_args = 1..)]
+        vips: Vec<IpAddr>,
+        #[command(flatten)]
+        tunnel: TunnelEnd,
+    },
+}
+
+/// The real server's end of the tunnel.
+#[derive(Debug, clap::Args)]
+pub(super) struct TunnelEnd {
+    /// Packets come by tunnel (IP-in-IP), too
+    #[arg(long)]
+    pub(super) tunnel: bool,
+    /// Balancers, by the outer source of their packets: addresses or prefixes, for all addresses that
+    /// come by tunnel [default: those of the last time]
+    #[arg(long = "from", value_name = "PREFIX", num_args = 1.., value_parser = net, requires = "tunnel")]
+    pub(super) sources: Vec<IpNet>,
+    /// Who unwraps
+    #[arg(long, value_enum, default_value_t = Decapsulation::Auto, requires = "tunnel")]
+    pub(super) decapsulation: Decapsulation,
+    /// Where balancers' packets arrive [default: every Ethernet interface with an address]
+    #[arg(long = "interface", value_name = "NAME", num_args = 1..)]
+    pub(super) interfaces: Vec<IfName>,
+}
+
+/// Who takes packets out of the tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Decapsulation {
+    /// The kernel where it can and balancers are named by addresses, else our program
+    Auto,
+    /// The kernel's ipip, sit and ip6tnl devices
+    Kernel,
+    /// Our XDP program
+    Xdp,
+}
+
+/// An address or a prefix.
+fn net(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from).ok();
+    address
+        .or_else(|| text.parse().ok())
+        .ok_or_else(|| "neither an address nor a prefix".to_owned())
+}
+
 impl Command {
     /// What to ask the running agent; `None` for commands that ask nobody.
     pub(super) fn request(&self) -> Option<Request> {
         Some(match self {
-            Self::Run(_) | Self::Check(_) | Self::Import(_) | Self::Withdraw => return None,
+            Self::Run(_)
+            | Self::Check(_)
+            | Self::Import(_)
+            | Self::Doctor
+            | Self::Realserver(_)
+            | Self::Withdraw => return None,
             Self::Reload => Request::Reload,
             Self::Status => Request::Status,
             Self::Explain(Explain { proto, src, dst }) => Request::Explain {

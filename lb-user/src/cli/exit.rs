@@ -17,7 +17,10 @@ pub(super) fn report(error: &anyhow::Error) {
     let as_it_is =
         error.is::<Refused>() || matches!(error.downcast_ref(), Some(ConfigErrors::Invalid(_)));
     if as_it_is {
-        eprintln!("{error}");
+        let text = error.to_string();
+        if !text.is_empty() {
+            eprintln!("{text}");
+        }
     } else {
         eprintln!("ballast: {error:#}");
     }

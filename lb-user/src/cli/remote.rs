@@ -9,7 +9,7 @@ use crate::{
     config,
     control::{
         self, client,
-        proto::{Explanation, Reloaded, Reply, Request, Verdict},
+        proto::{Changed, Explanation, Reloaded, Reply, Request, Verdict},
     },
     observe::text,
 };
@@ -30,7 +30,7 @@ pub(super) fn command(args: &Args) -> anyhow::Result<()> {
         // A reload is refused for what is in the file: lines that name their place.
         Reply::Refused { errors } if request == Request::Reload => Err(Refused(errors).into()),
         Reply::Refused { errors } => Err(anyhow::anyhow!(errors.join("; "))),
-        Reply::Status(snapshot) if args.json => print_json(&snapshot),
+        Reply::Status(snapshot) if args.json => print(&snapshot.json()?),
         Reply::Status(snapshot) => print(&text::screen(&snapshot)),
         Reply::Reloaded(reloaded) if args.json => print_json(&reloaded),
         Reply::Reloaded(Reloaded {
@@ -41,9 +41,25 @@ pub(super) fn command(args: &Args) -> anyhow::Result<()> {
         }) => print(&format!(
             "reloaded: {added} services added, {removed} removed, {changed} changed, {unchanged} unchanged\n"
         )),
+        Reply::Changed(changed) if args.json => print_json(&changed),
+        Reply::Changed(changed) => print(&changed_text(&changed)),
         Reply::Explained(explanation) if args.json => print_json(&explanation),
         Reply::Explained(explanation) => print(&explained(&explanation)),
     }
+}
+
+fn changed_text(changed: &Changed) -> String {
+    let Changed {
+        service,
+        backend,
+        mode,
+        weight,
+        ..
+    } = changed;
+    let already = if changed.changed { "" } else { " already" };
+    let warning = changed.warning.as_ref();
+    let warning = warning.map_or_else(String::new, |text| format!("warning: {text}\n"));
+    format!("`{backend}` of `{service}` is{already} {mode}, weight {weight}\n{warning}")
 }
 
 fn explained(explanation: &Explanation) -> String {
@@ -64,7 +80,9 @@ fn explained(explanation: &Explanation) -> String {
         (_, Some(address)) => format!("service `{service}`, backend `{backend}` ({address})"),
         (_, None) => format!("service `{service}`, backend `{backend}`"),
     };
-    format!("{source} -> {destination}: {outcome}\n  {reason}\n")
+    let notes = explanation.notes.iter();
+    let notes: String = notes.map(|note| format!("  {note}\n")).collect();
+    format!("{source} -> {destination}: {outcome}\n  {reason}\n{notes}")
 }
 
 /// Where the agent with this configuration listens. Also from a file with mistakes: `reload` is to

@@ -72,7 +72,9 @@ pub enum Reply {
     /// To [`Request::Reload`].
     Reloaded(Reloaded),
     /// To [`Request::Explain`].
-    Explained(Explanation),
+    Explained(Box<Explanation>),
+    /// To [`Request::Backend`]: it is as asked.
+    Changed(Changed),
     /// The request cannot be met; nothing has changed.
     Refused {
         /// One line a reason.
@@ -88,6 +90,25 @@ impl Reply {
             errors: vec![error.into()],
         }
     }
+}
+
+/// What is said about a backend now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Its service.
+    pub service: String,
+    /// Its name.
+    pub backend: String,
+    /// `enabled`, `drained` or `disabled`.
+    pub mode: String,
+    /// The weight in force.
+    pub weight: u16,
+    /// Whether it was something else before.
+    pub changed: bool,
+    /// Since when it is other than configured (Unix time, seconds); `null`: it is as configured.
+    pub since_unix: Option<u64>,
+    /// What somebody should know about it.
+    pub warning: Option<String>,
 }
 
 /// Services that a reload concerned.
@@ -128,6 +149,38 @@ pub struct Explanation {
     pub slot: Option<u32>,
     /// Slots of that ring.
     pub ring_slots: Option<u32>,
+    /// What else decides it: a service below quorum, backends that get no new flows.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// What decided: `owner`, `turn`, `remembered`, `client` or `previous`.
+    #[serde(default)]
+    pub decided_by: Option<String>,
+    /// The slot's last move, while flows that are older than it are looked after.
+    #[serde(default)]
+    pub moved: Option<Moved>,
+    /// What is remembered of the flow, or of its client.
+    #[serde(default)]
+    pub remembered: Option<Remembered>,
+}
+
+/// A slot that moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// When.
+    pub seconds_ago: u32,
+    /// The backend that older flows stay with.
+    pub from: String,
+    /// The backend that new ones go to.
+    pub to: String,
+}
+
+/// A flow or a client in the connection table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// How far it has got: `closing`, `opening`, `glimpsed`, `established`; a client is `newcomer` or `client`.
+    pub state: String,
+    /// When it is forgotten if no more of it is seen.
+    pub seconds_left: u64,
 }
 
 /// What becomes of a packet.

@@ -1,7 +1,8 @@
 //! The mapped arena: the agent's side of `lb_common::arena`.
 //!
 //! One writer (this process), many readers (the program on every CPU). Readers find a region only by
-//! an offset that [`Arena::flip`] published after the region was complete.
+//! an offset that [`Arena::flip`] published after the region was complete. The connection table is
+//! mapped by the same type, and only accessed by its atomic words.
 #![expect(unsafe_code, reason = "memory shared with the kernel")]
 
 use std::{
@@ -9,7 +10,7 @@ use std::{
     num::NonZeroUsize,
     os::fd::BorrowedFd,
     ptr::NonNull,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use lb_common::arena::{self, Region};
@@ -24,7 +25,7 @@ pub struct Arena {
 
 // SAFETY: the mapping belongs to this value alone; nothing about it is bound to a thread.
 unsafe impl Send for Arena {}
-// SAFETY: through a shared reference it can only be read.
+// SAFETY: through a shared reference it is only read, or accessed atomically.
 unsafe impl Sync for Arena {}
 
 impl Arena {
@@ -96,6 +97,37 @@ impl Arena {
         self.atomic(at)
             .expect("flipped words are aligned and inside")
             .store(word, Ordering::Release);
+    }
+
+    /// Two words of a map that the program writes, too; 0 outside.
+    #[must_use]
+    pub fn load(&self, at: u32) -> u64 {
+        let word = self.atomic_wide(at);
+        word.map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    /// Stores `new` where `old` still is; whether it was.
+    pub fn exchange(&self, at: u32, old: u64, new: u64) -> bool {
+        let word = self.atomic_wide(at);
+        word.is_some_and(|word| {
+            let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+            word.compare_exchange(old, new, success, failure).is_ok()
+        })
+    }
+
+    /// Stores two words where nobody else does.
+    pub fn put(&self, at: u32, word: u64) {
+        if let Some(place) = self.atomic_wide(at) {
+            place.store(word, Ordering::Release);
+        }
+    }
+
+    fn atomic_wide(&self, at: u32) -> Option<&AtomicU64> {
+        let inside = at.is_multiple_of(8) && at <= self.length.checked_sub(8)?;
+        // SAFETY: as in `atomic`; a map that the program writes is only accessed through here.
+        inside.then(|| unsafe {
+            AtomicU64::from_ptr(self.base.as_ptr().add(at as usize).cast::<u64>())
+        })
     }
 
     fn atomic(&self, at: u32) -> Option<&AtomicU32> {

@@ -5,7 +5,13 @@
 //! beside whatever is pinned, filled, and moved to its place after the links were switched over. In
 //! both, an interface's link goes from the old program to the new one in one step.
 
-use std::{borrow::Borrow, collections::BTreeMap, io, os::fd::AsFd as _, time::Instant};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, HashMap},
+    io,
+    os::fd::AsFd as _,
+    time::Instant,
+};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -14,8 +20,9 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use lb_common::{
-    arena::{ROOT, ROOT_FRONT},
-    counters::TrafficCounters,
+    arena::{Arena as _, ROOT, ROOT_FRONT},
+    connections::SET,
+    counters::{FlowCounters, Shared, TrafficCounters},
     describe::{self, BackendDescription, ServiceDescription},
     service::ENTRY_RING,
 };
@@ -31,6 +38,8 @@ use super::{
     pins::{MAPS, Pins, PinsError},
     plan::MapOp,
     region::{self, FrontService},
+    remembered::ReadOnly,
+    sweep::{Lifetimes, Sweeper, Usage},
 };
 use crate::types::IfIndex;
 
@@ -39,6 +48,8 @@ use crate::types::IfIndex;
 pub struct Capacity {
     /// Arena, bytes; rounded up to whole pages.
     pub arena: u32,
+    /// Connection table, bytes; rounded up to a power of two of at least a page.
+    pub table: u32,
     /// Elements of `services` and `service_stats`.
     pub services: u32,
     /// Elements of `backends` and `backend_stats`.
@@ -52,6 +63,15 @@ pub enum Build {
     Plain,
     /// With packet logging.
     Trace,
+}
+
+/// What time it is, by the two clocks of the data plane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// The connection table's: CLOCK_MONOTONIC in units of 2^30 ns.
+    pub tick: u32,
+    /// The rings': CLOCK_BOOTTIME in seconds.
+    pub boot: u32,
 }
 
 /// Why the data plane cannot be had.
@@ -76,9 +96,17 @@ pub enum OpenError {
         /// Why.
         source: Box<MapError>,
     },
-    /// The arena could not be mapped.
-    #[error("cannot map the ring memory of {bytes} bytes")]
+    /// The arena is too small for what is always in it.
+    #[error(transparent)]
+    Full(Full),
+    /// There is no randomness.
+    #[error("cannot read /dev/urandom")]
+    Random(#[source] io::Error),
+    /// A map could not be mapped into memory.
+    #[error("cannot map the {bytes} bytes of the map `{name}`")]
     Mmap {
+        /// Its name.
+        name: &'static str,
         /// Its size.
         bytes: u32,
         /// Why.
@@ -114,6 +142,8 @@ pub struct Bpf {
     pub(super) pins: Pins,
     pub(super) ebpf: Ebpf,
     arena: Arena,
+    table: Arena,
+    sweeper: Sweeper,
     space: Allocator,
     capacity: Capacity,
     staged: bool,
@@ -125,6 +155,7 @@ pub struct Bpf {
 #[derive(Debug, Default)]
 struct Places {
     front: Option<(u32, u32)>,
+    directory: u32,
     /// Offset of each service's entry in the arena, while it is in the front table.
     entries: BTreeMap<ServiceId, u32>,
     rings: BTreeMap<ServiceId, (u32, u32)>,
@@ -143,6 +174,7 @@ impl Bpf {
     pub fn open(pins: Pins, capacity: Capacity, build: Build) -> Result<Self, OpenError> {
         let capacity = Capacity {
             arena: capacity.arena.next_multiple_of(PAGE),
+            table: capacity.table.next_power_of_two().max(PAGE),
             ..capacity
         };
         if fits(&pins, capacity) {
@@ -157,7 +189,8 @@ impl Bpf {
     fn adopt(pins: Pins, capacity: Capacity, build: Build) -> Result<Option<Self>, OpenError> {
         let paths: Vec<_> = (0..MAPS.len()).map(|index| pins.map(index)).collect();
         let ebpf = load(&paths, capacity, build)?;
-        let arena = map_arena(&ebpf, capacity.arena)?;
+        let arena = map_memory(&ebpf, "ARENA", capacity.arena)?;
+        let table = map_memory(&ebpf, "CONNECTIONS", capacity.table)?;
         let Some(found) = region::read(&arena) else {
             return Ok(None);
         };
@@ -166,6 +199,8 @@ impl Bpf {
             ebpf,
             space: Allocator::new(arena.length()),
             arena,
+            table,
+            sweeper: Sweeper::default(),
             capacity,
             staged: false,
             applied: Image::default(),
@@ -178,6 +213,13 @@ impl Bpf {
     /// description is missing.
     fn take_over(&mut self, found: region::Found) -> bool {
         self.applied.front = found.front;
+        if !self
+            .space
+            .claim(found.directory, directory_length(self.capacity))
+        {
+            return false;
+        }
+        self.places.directory = found.directory;
         if let Some((at, length)) = found.front_region {
             if !self.space.claim(at, length) {
                 return false;
@@ -210,6 +252,7 @@ impl Bpf {
             let image = ServiceImage {
                 key: service.key,
                 hash_key: service.hash_key,
+                steering: service.steering,
                 name,
                 ring: service.ring,
             };
@@ -224,19 +267,32 @@ impl Bpf {
         let paths: Vec<_> = (0..MAPS.len())
             .map(|index| pins.staged_map(index))
             .collect();
-        make_arena(capacity.arena, &paths[0])?;
+        make_memory("ARENA", capacity.arena, &paths[0])?;
+        make_memory("CONNECTIONS", capacity.table, &paths[2])?;
         let ebpf = load(&paths, capacity, build)?;
-        let mut arena = map_arena(&ebpf, capacity.arena)?;
-        arena.write(ROOT, region::root(0).as_bytes());
+        let mut arena = map_memory(&ebpf, "ARENA", capacity.arena)?;
+        let table = map_memory(&ebpf, "CONNECTIONS", capacity.table)?;
+        let mut space = Allocator::new(arena.length());
+        // All zeros, as everything in a new map: nobody has any index.
+        let directory = space
+            .take(directory_length(capacity), Instant::now())
+            .map_err(OpenError::Full)?;
+        let secret = random().map_err(OpenError::Random)?;
+        arena.write(ROOT, region::root(0, directory, secret).as_bytes());
         Ok(Self {
             pins,
             ebpf,
-            space: Allocator::new(arena.length()),
+            space,
             arena,
+            table,
+            sweeper: Sweeper::default(),
             capacity,
             staged: true,
             applied: Image::default(),
-            places: Places::default(),
+            places: Places {
+                directory,
+                ..Places::default()
+            },
         })
     }
 
@@ -250,6 +306,61 @@ impl Bpf {
     #[must_use]
     pub fn arena(&self) -> &Arena {
         &self.arena
+    }
+
+    /// The connection table, for `explain`.
+    #[must_use]
+    pub fn table(&self) -> &Arena {
+        &self.table
+    }
+
+    /// The connection table as `explain` reads it.
+    #[must_use]
+    pub fn remembered(&self) -> ReadOnly<'_> {
+        let root: Option<&lb_common::arena::Root> = self.arena.view(ROOT);
+        ReadOnly {
+            table: &self.table,
+            secret: root.map_or(0, |root| root.secret),
+        }
+    }
+
+    /// Looks at the next `bytes` of the connection table: see [`Sweeper::step`].
+    pub fn sweep(
+        &mut self,
+        lifetimes: &HashMap<ServiceId, Lifetimes>,
+        bytes: u32,
+        clock: Clock,
+    ) -> Option<Usage> {
+        let (tick, boot) = (clock.tick, clock.boot);
+        self.sweeper
+            .step(&self.table, &self.applied, lifetimes, bytes, tick, boot)
+    }
+
+    /// How many turns of each service's sequence have been taken.
+    #[must_use]
+    pub fn turns(&self) -> BTreeMap<ServiceId, u32> {
+        let shared = self.ebpf.map("SHARED");
+        let shared: Option<Array<&MapData, Shared>> = shared.and_then(|map| map.try_into().ok());
+        let Some(shared) = shared else {
+            return BTreeMap::new();
+        };
+        let turn = |id: &ServiceId| {
+            let turn = shared.get(&id.0, 0).ok()?.turn;
+            u32::try_from(turn & u64::from(u32::MAX)).ok()
+        };
+        let services = self.applied.services.keys();
+        services.filter_map(|id| Some((*id, turn(id)?))).collect()
+    }
+
+    /// The last generations of indices that nobody has now.
+    #[must_use]
+    pub fn retired(&self) -> BTreeMap<BackendId, u16> {
+        let word = |at| self.arena.word(self.places.directory + at).unwrap_or(0);
+        (0..self.capacity.backends)
+            .filter(|id| !self.applied.backends.contains_key(&BackendId(*id)))
+            .filter_map(|id| Some((BackendId(id), u16::try_from(word(id * 8 + 4)).ok()?)))
+            .filter(|(_, generation)| *generation != 0)
+            .collect()
     }
 
     /// Bytes of the arena in use, and in all.
@@ -275,7 +386,7 @@ impl Bpf {
             MapOp::AddDevice(device) => self.add_device(*device)?,
             MapOp::RemoveDevice(device) => self.remove_device(*device)?,
             MapOp::AddBackend(id, backend) => {
-                self.zero("BACKEND_STATS", id.0)?;
+                self.zero::<TrafficCounters>("BACKEND_STATS", id.0)?;
                 self.describe_backend(*id, Some(&backend.info), backend.entry.generation)?;
                 self.write_backend(*id, backend, now)?;
             }
@@ -285,12 +396,14 @@ impl Bpf {
             }
             MapOp::RemoveBackend(id) => {
                 self.describe_backend(*id, None, 0)?;
+                self.arena.flip(self.places.directory + id.0 * 8, 0);
                 if let Some(at) = self.places.backends.remove(id) {
                     self.space.give_back(at, BACKEND_LENGTH, now);
                 }
             }
             MapOp::AddService(id, service) => {
-                self.zero("SERVICE_STATS", id.0)?;
+                self.zero::<TrafficCounters>("SERVICE_STATS", id.0)?;
+                self.zero::<FlowCounters>("FLOW_STATS", id.0)?;
                 self.describe_service(*id, Some(service))?;
                 self.write_ring(*id, &service.ring, now)?;
             }
@@ -333,9 +446,13 @@ impl Bpf {
             self.places.rings.get(&service),
         ) && let Some(local) = image.ring.locals.iter().position(|local| *local == id)
         {
-            let word = region::local_word(image.ring.owners.len(), local);
+            let word = region::local_word(image.ring.slots.len(), local);
             self.arena.flip(ring_at + word, at);
         }
+        let directory = self.places.directory + id.0 * 8;
+        let generation = u32::from(backend.entry.generation);
+        self.arena.flip(directory + 4, generation);
+        self.arena.flip(directory, at);
         if let Some(old) = self.places.backends.insert(id, at) {
             self.space.give_back(old, BACKEND_LENGTH, now);
         }
@@ -386,6 +503,7 @@ impl Bpf {
                 id: *id,
                 key: service.key,
                 hash_key: service.hash_key,
+                steering: service.steering,
                 ring,
             });
         }
@@ -482,12 +600,16 @@ fn load(paths: &[std::path::PathBuf], capacity: Capacity, build: Build) -> Resul
     };
     let mut loader = EbpfLoader::new();
     loader.override_global("ARENA_LENGTH", &capacity.arena, true);
+    let table_mask = capacity.table - SET;
+    loader.override_global("TABLE_MASK", &table_mask, true);
     for ((name, _), path) in MAPS.iter().zip(paths) {
         loader.map_pin_path(name, path.as_path());
     }
     for (name, entries) in [
         ("SERVICES", capacity.services),
         ("SERVICE_STATS", capacity.services),
+        ("FLOW_STATS", capacity.services),
+        ("SHARED", capacity.services),
         ("BACKENDS", capacity.backends),
         ("BACKEND_STATS", capacity.backends),
     ] {
@@ -502,8 +624,8 @@ fn load(paths: &[std::path::PathBuf], capacity: Capacity, build: Build) -> Resul
     Ok(ebpf)
 }
 
-/// Makes the arena's map: its value size is only known now, and the object cannot say it.
-fn make_arena(length: u32, pin: &std::path::Path) -> Result<(), OpenError> {
+/// Makes a map of one mapped value: its size is only known now, and the object cannot say it.
+fn make_memory(name: &'static str, length: u32, pin: &std::path::Path) -> Result<(), OpenError> {
     let definition = aya_obj::Map::Legacy(aya_obj::maps::LegacyMap {
         section_index: 0,
         section_kind: aya_obj::EbpfSectionKind::Maps,
@@ -520,26 +642,39 @@ fn make_arena(length: u32, pin: &std::path::Path) -> Result<(), OpenError> {
         data: Vec::new(),
     });
     let error = |source| OpenError::Map {
-        name: "arena",
+        name,
         source: Box::new(source),
     };
-    let map = MapData::create(definition, "ARENA", None).map_err(error)?;
+    let map = MapData::create(definition, name, None).map_err(error)?;
     map.pin(pin).map_err(|source| {
         error(MapError::PinError {
-            name: Some("arena".to_owned()),
+            name: Some(name.to_owned()),
             error: source,
         })
     })
 }
 
+/// A number that nobody can guess.
+fn random() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// Bytes of the directory of backends.
+fn directory_length(capacity: Capacity) -> u32 {
+    capacity.backends * 8
+}
+
 /// `BPF_F_MMAPABLE`
 const MMAPABLE: u32 = 1 << 10;
 
-fn map_arena(ebpf: &Ebpf, length: u32) -> Result<Arena, OpenError> {
-    let Some(Map::Array(data)) = ebpf.map("ARENA") else {
-        return Err(OpenError::Missing("ARENA"));
+fn map_memory(ebpf: &Ebpf, name: &'static str, length: u32) -> Result<Arena, OpenError> {
+    let Some(Map::Array(data)) = ebpf.map(name) else {
+        return Err(OpenError::Missing(name));
     };
     Arena::map(data.fd().as_fd(), length).map_err(|source| OpenError::Mmap {
+        name,
         bytes: length,
         source,
     })
@@ -554,6 +689,9 @@ fn fits(pins: &Pins, capacity: Capacity) -> bool {
         let (name, _) = MAPS[index];
         let (value, entries) = match name {
             "ARENA" => (capacity.arena as usize, 1),
+            "CONNECTIONS" => (capacity.table as usize, 1),
+            "SHARED" => (size_of::<Shared>(), capacity.services),
+            "FLOW_STATS" => (size_of::<FlowCounters>(), capacity.services),
             "DEVICES" => (8, 64),
             "SERVICES" => (size_of::<ServiceDescription>(), capacity.services),
             "BACKENDS" => (size_of::<BackendDescription>(), capacity.backends),

@@ -42,6 +42,17 @@ impl Ids {
     /// The indices of an image, in maps of these sizes.
     #[must_use]
     pub fn of(image: &Image, service_capacity: u32, backend_capacity: u32) -> Self {
+        Self::after(image, BTreeMap::new(), service_capacity, backend_capacity)
+    }
+
+    /// The same, with the last generations of indices that are free.
+    #[must_use]
+    pub fn after(
+        image: &Image,
+        generations: BTreeMap<BackendId, u16>,
+        service_capacity: u32,
+        backend_capacity: u32,
+    ) -> Self {
         let services = image
             .services
             .iter()
@@ -55,7 +66,7 @@ impl Ids {
         Self {
             services,
             backends: backends.collect(),
-            generations: BTreeMap::new(),
+            generations,
             service_capacity,
             backend_capacity,
         }
@@ -106,14 +117,18 @@ impl Ids {
                 what: "backends",
                 capacity: self.backend_capacity,
             })?;
-            let generation = self
-                .generations
-                .remove(&id)
-                .map_or(0, |last| last.wrapping_add(1));
+            let generation = next_generation(self.generations.remove(&id).unwrap_or(0));
             self.backends.insert(key, (id, generation));
             ids.push((id, generation));
         }
         Ok(ids)
+    }
+
+    /// A new generation for a backend: whatever is remembered of it is forgotten.
+    pub fn renew(&mut self, service: ServiceKey, address: IpAddr, port: u16) -> Option<u16> {
+        let (_, generation) = self.backends.get_mut(&(service, address, port))?;
+        *generation = next_generation(*generation);
+        Some(*generation)
     }
 
     /// Frees what an image no longer has. To be called after the plan that erased it was applied.
@@ -129,6 +144,11 @@ impl Ids {
             kept
         });
     }
+}
+
+/// Generations go from 1 round to 1: 0 is that of an index that nobody has had.
+fn next_generation(last: u16) -> u16 {
+    last.checked_add(1).unwrap_or(1)
 }
 
 fn lowest_free(used: impl Iterator<Item = u32>, capacity: u32) -> Option<u32> {

@@ -1,9 +1,10 @@
 //! Where things are pinned.
 //!
 //! ```text
-//! BPFFS_DIR/services backends service_stats backend_stats drop_stats     for people
-//! BPFFS_DIR/v<layout>/arena devices link_<ifindex>                       internal
+//! BPFFS_DIR/services backends service_stats backend_stats drop_stats flow_stats   for people
+//! BPFFS_DIR/v<layout>/arena devices connections shared link_<ifindex>      internal
 //! BPFFS_DIR/v<layout>_new/…                                             while a set is being made
+//! BPFFS_DIR/realserver/…                                                not the agent's: `crate::realserver`
 //! ```
 
 use std::{
@@ -14,17 +15,22 @@ use std::{
 use lb_common::limits::LAYOUT;
 use nix::sys::statfs::statfs;
 
-/// The maps, by their names in the object and as pins. The first two are internal.
-pub const MAPS: [(&str, &str); 7] = [
+/// The maps, by their names in the object and as pins. The first four are internal.
+pub const MAPS: [(&str, &str); 10] = [
     ("ARENA", "arena"),
     ("DEVICES", "devices"),
+    ("CONNECTIONS", "connections"),
+    ("SHARED", "shared"),
     ("SERVICES", "services"),
     ("BACKENDS", "backends"),
     ("SERVICE_STATS", "service_stats"),
     ("BACKEND_STATS", "backend_stats"),
     ("DROP_STATS", "drop_stats"),
+    ("FLOW_STATS", "flow_stats"),
 ];
-const INTERNAL: usize = 2;
+const INTERNAL: usize = 4;
+/// The directory beside ours that is not the agent's.
+pub(crate) const REALSERVER: &str = "realserver";
 
 /// Why nothing can be pinned.
 #[derive(Debug, thiserror::Error)]
@@ -60,14 +66,7 @@ impl Pins {
     ///
     /// [`PinsError`]
     pub fn open(root: &Path) -> Result<Self, PinsError> {
-        let mut existing = root;
-        while !existing.exists() {
-            existing = existing.parent().unwrap_or(Path::new("/"));
-        }
-        match statfs(existing) {
-            Ok(stat) if stat.filesystem_type() == nix::sys::statfs::BPF_FS_MAGIC => {}
-            _ => return Err(PinsError::NotBpffs(root.to_path_buf())),
-        }
+        on_bpffs(root)?;
         let pins = Self {
             root: root.to_path_buf(),
         };
@@ -117,7 +116,7 @@ impl Pins {
     #[must_use]
     pub fn links(&self) -> Vec<(u32, PathBuf)> {
         let mut found = Vec::new();
-        for dir in entries(&self.root) {
+        for dir in self.entries() {
             for path in entries(&dir) {
                 let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
                 if let Some(index) = name.strip_prefix("link_").and_then(|n| n.parse().ok()) {
@@ -160,12 +159,12 @@ impl Pins {
 
     /// Removes everything that is pinned, and the directories.
     pub fn remove_all(&self) {
-        for dir in entries(&self.root) {
+        for dir in self.entries() {
             for path in entries(&dir) {
                 ignore_missing(fs::remove_file(&path), &path);
             }
         }
-        for path in entries(&self.root) {
+        for path in self.entries() {
             let removed = if path.is_dir() {
                 fs::remove_dir(&path)
             } else {
@@ -173,7 +172,9 @@ impl Pins {
             };
             ignore_missing(removed, &path);
         }
-        ignore_missing(fs::remove_dir(&self.root), &self.root);
+        if entries(&self.root).is_empty() {
+            ignore_missing(fs::remove_dir(&self.root), &self.root);
+        }
     }
 
     /// After a failed start: removes the new set of maps, and the directories if nothing else is
@@ -187,16 +188,39 @@ impl Pins {
         }
     }
 
+    /// What is ours in the root.
+    fn entries(&self) -> impl Iterator<Item = PathBuf> {
+        entries(&self.root)
+            .into_iter()
+            .filter(|path| !path.ends_with(REALSERVER))
+    }
+
     fn discard_staged(&self) {
         remove_dir(&self.staging());
     }
 
     fn discard_other_layouts(&self) {
-        for dir in entries(&self.root) {
+        for dir in self.entries() {
             if dir.is_dir() && dir != self.internal() {
                 remove_dir(&dir);
             }
         }
+    }
+}
+
+/// Expects that `root` (or where it will be) is on a bpffs.
+///
+/// # Errors
+///
+/// [`PinsError::NotBpffs`]
+pub(crate) fn on_bpffs(root: &Path) -> Result<(), PinsError> {
+    let mut existing = root;
+    while !existing.exists() {
+        existing = existing.parent().unwrap_or(Path::new("/"));
+    }
+    match statfs(existing) {
+        Ok(stat) if stat.filesystem_type() == nix::sys::statfs::BPF_FS_MAGIC => Ok(()),
+        _ => Err(PinsError::NotBpffs(root.to_path_buf())),
     }
 }
 
@@ -216,7 +240,12 @@ fn remove_dir(dir: &Path) {
     ignore_missing(fs::remove_dir(dir), dir);
 }
 
-fn make_dir(path: &Path) -> Result<(), PinsError> {
+/// Makes a directory, its parents included.
+///
+/// # Errors
+///
+/// [`PinsError::File`]
+pub(crate) fn make_dir(path: &Path) -> Result<(), PinsError> {
     fs::create_dir_all(path).map_err(|source| PinsError::File {
         what: "create",
         path: path.to_path_buf(),

@@ -24,7 +24,7 @@ pub enum MapOp {
     /// A known service's name changed.
     RenameService(ServiceId, String),
     /// The front table is replaced: these services, and what is said of interfaces, addresses,
-    /// peers. The hash keys are in it, too.
+    /// peers. Hash keys and steering are in it, too.
     WriteFront(Front, Vec<(ServiceId, ServiceImage)>),
     /// No packet finds it any more.
     RemoveService(ServiceId),
@@ -67,7 +67,9 @@ pub fn diff(applied: &Image, wanted: &Image) -> Vec<MapOp> {
                 if old.name != service.name {
                     ops.push(MapOp::RenameService(*id, service.name.clone()));
                 }
-                front_changed |= old.key != service.key || old.hash_key != service.hash_key;
+                front_changed |= old.key != service.key
+                    || old.hash_key != service.hash_key
+                    || old.steering != service.steering;
             }
         }
     }
@@ -134,6 +136,7 @@ impl Image {
                     if let Some(service) = self.services.get_mut(id) {
                         service.key = wanted.key;
                         service.hash_key = wanted.hash_key;
+                        service.steering = wanted.steering;
                     }
                 }
             }

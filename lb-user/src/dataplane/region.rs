@@ -1,6 +1,9 @@
 //! Pure: regions of the arena as bytes, and back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use lb_common::{
     addr::Addr,
@@ -9,26 +12,29 @@ use lb_common::{
     flow::ServiceKey,
     hash::{FILTER_WORDS, filter_place, mac_filter_bit, mix64},
     limits::{INTERFACE_SLOTS, LAYOUT, SERVICE_PROBES},
-    ring::{NOBODY, RingHeader, SLOTS, Slot},
+    ring::{RingHeader, SLOTS, Slot},
     service::{
         FrontHeader, INTERFACES, InterfaceEntry, OWN, PEER_SLOTS, PEERS, SERVICE, SERVICES,
-        ServiceEntry, VIP, first_slot, interface_slot, peer_slot,
+        STATEFUL, ServiceEntry, VIP, first_slot, interface_slot, peer_slot,
     },
     wire::ethernet::MacWords,
 };
 use zerocopy::IntoBytes as _;
 
-use super::image::{BackendId, Front, RingImage, ServiceId};
+use super::image::{BackendId, Front, OlderRing, RingImage, ServiceId, Steering};
 use crate::types::{IfIndex, Mac};
 
-/// The root of an arena whose front table is at `front` (0: none yet).
+/// The root of an arena whose front table is at `front` (0: none yet), and whose directory of
+/// backends is at `directory`. `secret` is the key of the connection table beside it.
 #[must_use]
-pub fn root(front: u32) -> Root {
+pub fn root(front: u32, directory: u32, secret: u64) -> Root {
     Root {
         magic: MAGIC,
         layout: LAYOUT,
         front,
-        reserved: [0; 13],
+        directory,
+        secret,
+        reserved: [0; 10],
     }
 }
 
@@ -41,6 +47,8 @@ pub struct FrontService {
     pub key: ServiceKey,
     /// Key of the flow hash.
     pub hash_key: u64,
+    /// How its flows are told apart and remembered.
+    pub steering: Steering,
     /// Where its ring is.
     pub ring: u32,
 }
@@ -141,9 +149,20 @@ fn front_entries(front: &Front, services: &[FrontService]) -> Vec<ServiceEntry> 
     });
     let served = services.iter().map(|service| ServiceEntry {
         hash_key: service.hash_key,
-        flags: SERVICE,
+        flags: if service.steering.stateful {
+            SERVICE | STATEFUL
+        } else {
+            SERVICE
+        },
         id: service.id.0,
         ring: service.ring,
+        budget: service.steering.budget,
+        client_bits: service.steering.client_bits,
+        port_mask: if service.steering.by_source {
+            0
+        } else {
+            u32::from(u16::MAX)
+        },
         ..entry(service.key)
     });
     served.chain(known).collect()
@@ -156,7 +175,10 @@ const fn entry(key: ServiceKey) -> ServiceEntry {
         flags: 0,
         id: 0,
         ring: 0,
-        reserved: [0; 5],
+        budget: 0,
+        port_mask: 0,
+        client_bits: 0,
+        reserved: [0; 2],
     }
 }
 
@@ -223,23 +245,38 @@ fn make_room(slots: &mut [ServiceEntry], seed: u64, key: &ServiceKey, depth: u32
 /// A ring as bytes. `entry_at` says where a backend's entry is.
 #[must_use]
 pub fn ring(ring: &RingImage, entry_at: impl Fn(BackendId) -> u32) -> Vec<u8> {
-    let slots = u32::try_from(ring.owners.len()).expect("at most MAX_RING_SLOTS");
-    let locals = u32::try_from(ring.locals.len()).expect("at most 65,535 backends");
+    let count = |length: usize| u32::try_from(length).expect("a ring's words are few");
+    let slots = count(ring.slots.len());
+    let locals = count(ring.locals.len());
+    let older: &[u16] = ring.older.as_ref().map_or(&[], |older| &older.slots);
     let local_table = SLOTS + slots * 4;
+    let times = local_table + locals * 4;
+    let after_times = times + count(ring.since.len()) * 4;
+    let after_older = after_times + count(older.len()) * 4;
     let header = RingHeader {
         slots,
         locals,
         local_table,
-        length: local_table + locals * 4,
-        reserved: [0; 12],
+        length: after_older + count(ring.sequence.len()) * 4,
+        times: if ring.since.is_empty() { 0 } else { times },
+        older: after_times,
+        older_slots: count(older.len()),
+        older_since: ring.older.as_ref().map_or(0, |older| older.since),
+        sequence: after_older,
+        sequence_length: count(ring.sequence.len()),
+        sequence_start: ring.sequence_start,
+        reserved: [0; 5],
     };
     let mut bytes = Vec::with_capacity(header.length as usize);
     bytes.extend_from_slice(header.as_bytes());
-    for owner in ring.owners.iter() {
-        bytes.extend_from_slice(&Slot::plain(*owner).word().to_ne_bytes());
-    }
-    for backend in ring.locals.iter() {
-        bytes.extend_from_slice(&entry_at(*backend).to_ne_bytes());
+    let words = ring.slots.iter().map(|slot| slot.word());
+    let words = words.chain(ring.locals.iter().map(|backend| entry_at(*backend)));
+    let words = words.chain(ring.since.iter().copied());
+    // Nobody, 0xffff, is 0 here.
+    let words = words.chain(older.iter().map(|local| u32::from(local.wrapping_add(1))));
+    let words = words.chain(ring.sequence.iter().map(|local| u32::from(*local)));
+    for word in words {
+        bytes.extend_from_slice(&word.to_ne_bytes());
     }
     bytes
 }
@@ -255,6 +292,8 @@ pub fn local_word(slots: usize, local: usize) -> u32 {
 pub struct Found {
     /// Front table, rings and backend entries; descriptions are not in the arena.
     pub front: Front,
+    /// Where the directory of backends is.
+    pub directory: u32,
     /// Where the front table is, and its length in bytes.
     pub front_region: Option<(u32, u32)>,
     /// Services with their key, hash key and ring.
@@ -272,6 +311,8 @@ pub struct FoundService {
     pub key: ServiceKey,
     /// Key of the flow hash.
     pub hash_key: u64,
+    /// How its flows are told apart and remembered.
+    pub steering: Steering,
     /// Where its ring region is.
     pub ring_at: u32,
     /// Length of the ring region.
@@ -289,7 +330,10 @@ pub fn read<A: Arena>(arena: &A) -> Option<Found> {
         return None;
     }
     let at = arena.word(arena::ROOT_FRONT)?;
-    let mut found = Found::default();
+    let mut found = Found {
+        directory: found_root.directory,
+        ..Found::default()
+    };
     if at == 0 {
         return Some(found);
     }
@@ -310,6 +354,12 @@ pub fn read<A: Arena>(arena: &A) -> Option<Found> {
                 entry: entry_at,
                 key: entry.key,
                 hash_key: entry.hash_key,
+                steering: Steering {
+                    stateful: entry.flags & STATEFUL != 0,
+                    by_source: entry.port_mask == 0,
+                    budget: entry.budget,
+                    client_bits: entry.client_bits,
+                },
                 ring_at,
                 ring_length,
                 ring,
@@ -346,24 +396,50 @@ fn read_ring<A: Arena>(
     backends: &mut BTreeMap<BackendId, (u32, BackendEntry)>,
 ) -> Option<(RingImage, u32)> {
     let header: &RingHeader = arena.view(at)?;
-    let mut owners = Vec::with_capacity(header.slots.min(1 << 20) as usize);
-    for slot in 0..header.slots {
-        let owner = Slot::from_word(arena.word(at.checked_add(SLOTS + slot * 4)?)?).owner();
-        if owner != NOBODY && u32::from(owner) >= header.locals {
+    // Every part lies within the region, and the region within the arena.
+    arena.word(at.checked_add(header.length.checked_sub(4)?)?)?;
+    let words = |offset: u32, count: u32| -> Option<Vec<u32>> {
+        let end = offset.checked_add(count.checked_mul(4)?)?;
+        if end > header.length {
             return None;
         }
-        owners.push(owner);
-    }
+        (0..count)
+            .map(|n| arena.word(at + offset + n * 4))
+            .collect()
+    };
+    let local = |word: u32| u16::try_from(word).ok();
+    let slots = words(SLOTS, header.slots)?;
     let mut locals = Vec::new();
-    for local in 0..header.locals {
-        let entry_at = arena.word(at + header.local_table + local * 4)?;
+    for entry_at in words(header.local_table, header.locals)? {
         let entry: &BackendEntry = arena.view(entry_at)?;
         backends.insert(BackendId(entry.id), (entry_at, *entry));
         locals.push(BackendId(entry.id));
     }
+    let since = match header.times {
+        0 => Vec::new(),
+        times => words(times, header.slots)?,
+    };
+    let older = words(header.older, header.older_slots)?;
+    let older: Option<Arc<[u16]>> = older
+        .into_iter()
+        .map(|word| local(word).map(|over| over.wrapping_sub(1)))
+        .collect();
+    let sequence: Option<Arc<[u16]>> = words(header.sequence, header.sequence_length)?
+        .into_iter()
+        .map(local)
+        .collect();
     let ring = RingImage {
         locals: locals.into(),
-        owners: owners.into(),
+        slots: slots.into_iter().map(Slot::from_word).collect(),
+        since: since.into(),
+        older: (header.older_slots != 0).then_some(older?).map(|slots| {
+            Arc::new(OlderRing {
+                slots,
+                since: header.older_since,
+            })
+        }),
+        sequence: sequence?,
+        sequence_start: header.sequence_start,
     };
     Some((ring, header.length))
 }

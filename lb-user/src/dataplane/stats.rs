@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aya::maps::{MapData, PerCpuArray};
 use lb_common::{
-    counters::{DROP_WORDS, DropCounters, TrafficCounters},
+    counters::{DROP_WORDS, DropCounters, FLOW_WORDS, FlowCounters, TrafficCounters},
     verdict::DropReason,
 };
 use zerocopy::IntoBytes as _;
@@ -34,6 +34,8 @@ pub struct Stats {
     pub backends: BTreeMap<BackendId, Traffic>,
     /// Dropped packets by reason, all reasons.
     pub drops: BTreeMap<DropReason, u64>,
+    /// What flows did to the connection table, by service; by [`lb_common::verdict::FlowEvent`].
+    pub flows: BTreeMap<ServiceId, [u64; FLOW_WORDS]>,
 }
 
 /// Reads every counter in use. What cannot be read counts as zero: a missing figure must not stop a
@@ -49,6 +51,13 @@ pub fn read(bpf: &Bpf) -> Stats {
     if let Some(map) = traffic(bpf, "BACKEND_STATS") {
         let ids = image.backends.keys();
         stats.backends = ids.map(|id| (*id, sum(&map, id.0))).collect();
+    }
+    let flow_stats = bpf.ebpf.map("FLOW_STATS");
+    let flow_stats: Option<PerCpuArray<&MapData, FlowCounters>> =
+        flow_stats.and_then(|map| map.try_into().ok());
+    if let Some(map) = flow_stats {
+        let ids = image.services.keys();
+        stats.flows = ids.map(|id| (*id, events(&map, id.0))).collect();
     }
     let words = drops(bpf);
     stats.drops = DropReason::ALL
@@ -71,6 +80,20 @@ fn sum(map: &PerCpuArray<&MapData, TrafficCounters>, index: u32) -> Traffic {
         bytes: sum.bytes + cpu.bytes,
         new_flows: sum.new_flows + cpu.new_flows,
     })
+}
+
+fn events(map: &PerCpuArray<&MapData, FlowCounters>, index: u32) -> [u64; FLOW_WORDS] {
+    let mut sum = [0; FLOW_WORDS];
+    let Ok(values) = map.get(&index, 0) else {
+        return sum;
+    };
+    for cpu in values.iter() {
+        for (word, value) in sum.iter_mut().zip(cpu.as_bytes().chunks_exact(8)) {
+            let bytes = value.try_into().expect("chunks of 8 bytes");
+            *word += u64::from_ne_bytes(bytes);
+        }
+    }
+    sum
 }
 
 fn drops(bpf: &Bpf) -> [u64; DROP_WORDS] {

@@ -68,10 +68,33 @@ pub struct Report {
     pub held_until: Option<Instant>,
     /// Attempts in a row that ended alike.
     pub streak: Streak,
+    /// All attempts.
+    pub attempts: Attempts,
     /// The last attempt; `None` before the first has ended.
     pub last: Option<Last>,
     /// When the next is due; `None` while one is under way.
     pub next: Option<Instant>,
+}
+
+/// Attempts of a check that have ended, by how; from zero again when the check gets other parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// The backend answered as it should.
+    pub good: u64,
+    /// It did not.
+    pub bad: u64,
+    /// Nothing is known, for a failure of ours.
+    pub inconclusive: u64,
+}
+
+impl Attempts {
+    fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Good(_) => self.good += 1,
+            Outcome::Bad(_) => self.bad += 1,
+            Outcome::Inconclusive(_) => self.inconclusive += 1,
+        }
+    }
 }
 
 /// What all checks together cost and how they keep up.
@@ -106,6 +129,7 @@ struct Entry {
     target: Arc<Target>,
     machine: Machine,
     reason: Text,
+    attempts: Attempts,
     /// Whose check it is; not empty.
     subjects: Vec<Subject>,
 }
@@ -192,6 +216,7 @@ impl Pool {
         self.load.running = self.load.running.saturating_sub(1);
         self.load.ended += 1;
         let text = outcome.text().clone();
+        entry.attempts.count(&outcome);
         let change = entry.machine.handle_outcome(now, outcome);
         if let Some(due) = entry.machine.next_deadline() {
             self.agenda.push(Reverse((due, id)));
@@ -233,6 +258,7 @@ impl Pool {
                     verdict: entry.verdict(),
                     held_until: entry.machine.held_until(),
                     streak: entry.machine.streak(),
+                    attempts: entry.attempts,
                     last: entry.machine.last().cloned(),
                     next: entry.machine.next_deadline(),
                 };
@@ -279,6 +305,7 @@ impl Pool {
                 target: Arc::clone(target),
                 machine,
                 reason,
+                attempts: Attempts::default(),
                 subjects: Vec::new(),
             },
         );

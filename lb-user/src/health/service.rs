@@ -53,6 +53,21 @@ pub struct Member {
     pub asked: Override,
 }
 
+impl Member {
+    /// Why it gets no new flows, for people; `None` if it does.
+    #[must_use]
+    pub fn why_not(&self) -> Option<String> {
+        let why = self.standing.why()?;
+        Some(match (why, &self.verdict) {
+            (Why::Weight, _) => "its weight is 0".to_owned(),
+            (Why::Drained | Why::Disabled, _) => format!("{} by the operator", why.word()),
+            (Why::Standby, _) => "the service is below quorum, and its fallback serves".to_owned(),
+            (Why::Down | Why::Held, Some(verdict)) => format!("{}: {}", why.word(), verdict.reason),
+            (Why::Down | Why::Held, None) => why.word().to_owned(),
+        })
+    }
+}
+
 /// Something happened that logs, alerts or commands want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {

@@ -94,6 +94,15 @@ impl Services {
         &self.overrides
     }
 
+    /// Forgets what was said about backends that are configured no more.
+    pub fn forget_gone(&mut self) {
+        let services = &self.services;
+        self.overrides.retain(|subject, _| {
+            let members = services.get(&subject.service).map(ServiceHealth::members);
+            members.is_some_and(|all| all.iter().any(|member| member.key == subject.backend))
+        });
+    }
+
     /// Our own link changed.
     pub fn handle_link(&mut self, now: Instant, link: Link) {
         self.link = link;

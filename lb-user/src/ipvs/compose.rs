@@ -5,45 +5,25 @@
 //! | `maglev` | `mh` with `mh-port` and `mh-fallback`: by address and port, and past servers without weight. Its table has another size and hash than our ring: a flow's backend is another one, and it is the same on both balancers of a pair |
 //! | `sh` | `sh` with `sh-fallback` |
 //! | others | the scheduler of that name |
-//! | a backend that serves | its weight |
-//! | that keeps what it has (drained, `weight_zero`, below quorum with a fallback) | weight 0 |
-//! | that is out | no entry |
-//! | `fallback` | a real server of weight 1, while it serves |
+//! | a backend that is open | its weight, the operator's first |
+//! | drained or closed (`weight_zero`, below quorum with a fallback) | weight 0 |
+//! | out | no entry |
+//! | `fallback` | a real server of weight 1, while it serves alone |
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::table::{self, Destination, DestinationKey, Flags, Method, Settings, TCP, Table, UDP};
-use crate::config::model::{BackendKey, Forwarding, Protocol, Scheduler, Service, ServiceKey};
+use crate::{
+    config::model::{Forwarding, Protocol, Scheduler, Service, ServiceKey},
+    dataplane::compose::{Admission, Changes},
+};
 
-/// What a backend has to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Takes new connections, in proportion to this weight.
-    Serves(u16),
-    /// Keeps those it has.
-    Keeps,
-    /// Nothing.
-    Out,
-}
-
-/// What is known of backends and fallbacks. A backend that is not listed serves as configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parts {
-    /// By service and backend.
-    pub backends: BTreeMap<(ServiceKey, BackendKey), Part>,
-    /// Services whose fallback serves.
-    pub fallbacks: BTreeSet<ServiceKey>,
-}
-
-/// The table for `services`.
+/// The table for `services`, with the same `changes` that XDP's rings are made of.
 #[must_use]
-pub fn compose<'a>(services: impl IntoIterator<Item = &'a Service>, parts: &Parts) -> Table {
+pub fn compose<'a>(services: impl IntoIterator<Item = &'a Service>, changes: &Changes) -> Table {
     let services = services.into_iter();
     services
-        .map(|service| (key(service.key()), entry(service, parts)))
+        .map(|service| (key(service.key()), entry(service, changes)))
         .collect()
 }
 
@@ -60,18 +40,20 @@ pub fn key(service: ServiceKey) -> table::ServiceKey {
     }
 }
 
-fn entry(service: &Service, parts: &Parts) -> table::Service {
+fn entry(service: &Service, changes: &Changes) -> table::Service {
+    let change = |backend| {
+        changes
+            .get(&(service.key(), backend))
+            .copied()
+            .unwrap_or_default()
+    };
     let mut destinations = BTreeMap::new();
     for backend in &service.backends {
-        let part = parts
-            .backends
-            .get(&(service.key(), backend.key()))
-            .copied()
-            .unwrap_or(Part::Serves(backend.weight.get()));
-        let weight = match part {
-            Part::Serves(weight) => weight,
-            Part::Keeps => 0,
-            Part::Out => continue,
+        let change = change(backend.key());
+        let weight = match change.admission {
+            Admission::Open | Admission::Alone => change.weight.unwrap_or(backend.weight.get()),
+            Admission::Drained | Admission::Closed => 0,
+            Admission::Out => continue,
         };
         let key = DestinationKey {
             address: backend.address,
@@ -84,7 +66,7 @@ fn entry(service: &Service, parts: &Parts) -> table::Service {
         destinations.insert(key, destination);
     }
     if let Some(fallback) = &service.fallback
-        && parts.fallbacks.contains(&service.key())
+        && change(fallback.key()).admission == Admission::Alone
     {
         let key = DestinationKey {
             address: fallback.address,

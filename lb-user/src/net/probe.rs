@@ -5,6 +5,7 @@
 //! One future, no task: sockets in, [`plan::Plan`] decides, sockets out. Only the interfaces of next
 //! hops have sockets, and nothing is ever answered. Dropping the future closes them.
 
+mod ask;
 mod plan;
 mod socket;
 mod wire;
@@ -18,6 +19,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+pub use self::ask::{Question, ask};
 use self::{
     plan::{Action, Plan},
     socket::{Family, ProbeSocket},

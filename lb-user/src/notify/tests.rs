@@ -5,7 +5,7 @@ use tokio::{runtime::Handle, time::Instant};
 
 use super::{Counts, Kind, Notifier, State, WAITING};
 use crate::{
-    config::model::{Command, Notify},
+    config::model::{Command, Notify, Quorum},
     exec::tests::{command, eventually, is_root, lives, script_file, shell},
 };
 
@@ -48,6 +48,24 @@ impl Diary {
 
 fn notifier(notify: &Notify) -> Notifier {
     Notifier::new(Kind::Instance, "FloatIP01", notify, &Handle::current())
+}
+
+#[tokio::test]
+async fn a_quorum_has_a_script_for_each_way_and_each_runs_once() {
+    let diary = Diary::new();
+    let quorum = Quorum {
+        up: 1,
+        hysteresis: 0,
+        on_up: Some(diary.script("up", ":")),
+        on_down: Some(diary.script("down", ":")),
+    };
+    let notifier = Notifier::new(Kind::Service, "web", &quorum, &Handle::current());
+    for state in [State::Up, State::Up, State::Down, State::Down, State::Up] {
+        notifier.transition(state, 0);
+    }
+    let counts = notifier.finish(PATIENCE).await;
+    assert_eq!(counts.succeeded, 3);
+    assert_eq!(diary.told(), ["up", "down", "up"]);
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -157,7 +175,13 @@ async fn a_script_over_its_limit_is_killed_and_the_next_runs() {
     let mut notify = diary.notify();
     notify.master = Some(diary.script("never", "sleep 1000"));
     let limit = Duration::from_millis(200);
-    let notifier = Notifier::with_limit(Kind::Instance, "i", &notify, &Handle::current(), limit);
+    let notifier = Notifier::with_limit(
+        Kind::Instance,
+        "i",
+        (&notify).into(),
+        &Handle::current(),
+        limit,
+    );
     notifier.transition(State::Master, 1);
     eventually("any was told", || !diary.told().is_empty()).await;
     assert_eq!(diary.told(), ["any INSTANCE i MASTER 1"]);

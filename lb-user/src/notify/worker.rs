@@ -11,9 +11,9 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Counters, Kind, SCRIPT_GRACE, State, WAITING};
+use super::{Counters, Kind, SCRIPT_GRACE, Scripts, State, WAITING};
 use crate::{
-    config::model::{Command, Notify},
+    config::model::Command,
     exec::{self, Leftovers, Limits, Outcome},
 };
 
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum Message {
     Transition(Transition),
-    Scripts(Box<Notify>),
+    Scripts(Box<Scripts>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,11 +50,11 @@ pub(super) struct Worker {
     kind: Kind,
     name: String,
     limit: Duration,
-    scripts: Arc<Notify>,
+    scripts: Arc<Scripts>,
     /// The last state heard of.
     state: Option<State>,
     /// With the scripts of their time.
-    waiting: VecDeque<(Transition, Arc<Notify>)>,
+    waiting: VecDeque<(Transition, Arc<Scripts>)>,
     /// Left out since the log last said so.
     unsaid: u64,
     /// Whether the notifier may still send.
@@ -65,7 +65,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(
         (kind, name): (Kind, String),
-        notify: &Notify,
+        scripts: Scripts,
         limit: Duration,
         ends: Ends,
     ) -> Self {
@@ -73,7 +73,7 @@ impl Worker {
             kind,
             name,
             limit,
-            scripts: Arc::new(notify.clone()),
+            scripts: Arc::new(scripts),
             state: None,
             waiting: VecDeque::new(),
             unsaid: 0,
@@ -115,7 +115,7 @@ impl Worker {
         }
     }
 
-    async fn tell(&mut self, transition: Transition, scripts: &Notify) {
+    async fn tell(&mut self, transition: Transition, scripts: &Scripts) {
         // What came before the notifier's end is in the inbox: without it we would not know which transition is the last.
         while let Ok(message) = self.ends.inbox.try_recv() {
             self.accept(Some(message));
@@ -126,16 +126,11 @@ impl Worker {
         }
         self.say_left_out();
         let Transition { state, priority } = transition;
-        let own = match state {
-            State::Master => &scripts.master,
-            State::Backup => &scripts.backup,
-            State::Fault => &scripts.fault,
-            State::Stop => &scripts.stop,
-        };
+        let (own, any) = scripts.of(state);
         if let Some(command) = own {
             self.run_script(state, command, &[]).await;
         }
-        if let Some(command) = &scripts.any {
+        if let Some(command) = any {
             let args = [
                 self.kind.to_string(),
                 self.name.clone(),

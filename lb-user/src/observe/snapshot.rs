@@ -1,7 +1,10 @@
 //! Pure: the document of `ballast status --json`. Fields are added, never renamed or removed; a
 //! change that is more than that gets another `schema_version`.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +52,75 @@ pub struct Snapshot {
     pub drops: BTreeMap<String, u64>,
     /// What keeps the data plane from following; tried again every second.
     pub problem: Option<String>,
+    /// How the health checks keep up.
+    #[serde(default)]
+    pub checks: CheckLoad,
+    /// The listener for `/metrics` and `/api/status`; `null`: none is configured.
+    #[serde(default)]
+    pub listener: Option<Listener>,
+    /// Those who tell of changes.
+    #[serde(default)]
+    pub alerts: Vec<AlertWay>,
+}
+
+impl Snapshot {
+    /// The document as it is printed, with a line feed at the end.
+    ///
+    /// # Errors
+    /// None that is known: every value has a JSON form.
+    pub fn json(&self) -> Result<String, serde_json::Error> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+}
+
+/// How the health checks keep up, since the agent's start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckLoad {
+    /// Different checks.
+    pub checks: usize,
+    /// Attempts under way.
+    pub running: usize,
+    /// Attempts that have ended.
+    pub ended: u64,
+    /// How late all attempts that were started were, together.
+    pub late_ms: u64,
+    /// How many started how late; each in one of these only.
+    pub lateness: Vec<Late>,
+}
+
+/// Attempts that started alike late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Late {
+    /// Less than this; `null`: more than all others.
+    pub under_ms: Option<u64>,
+    /// So many.
+    pub attempts: u64,
+}
+
+/// The listener for `/metrics` and `/api/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Where it is to listen.
+    pub listen: SocketAddr,
+    /// Why it does not; tried again every second.
+    pub problem: Option<String>,
+}
+
+/// One who tells of changes, and what became of it since the agent's start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertWay {
+    /// `smtp` or `command`.
+    pub by: String,
+    /// Messages that arrived.
+    pub sent: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Changes that no message has room for any more: they came too fast. The next message says how many.
+    pub left_out: u64,
+    /// Changes that wait for the next message.
+    pub waiting: usize,
+    /// Why the last attempt failed; `null`: it did not.
+    pub problem: Option<String>,
 }
 
 /// The configuration in force.
@@ -58,6 +130,18 @@ pub struct ConfigState {
     pub file: String,
     /// The last time it was read.
     pub last_reload: Reload,
+    /// Readings since the agent's start, which is none itself.
+    #[serde(default)]
+    pub reloads: Reloads,
+}
+
+/// Readings of the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloads {
+    /// Those taken over.
+    pub ok: u64,
+    /// Those not.
+    pub failed: u64,
 }
 
 /// How a reading of the configuration ended.
@@ -87,6 +171,24 @@ pub struct Datapath {
     pub last_change: Option<LastChange>,
     /// Memory of rings and tables.
     pub ring_memory: Memory,
+    /// Where flows are remembered.
+    #[serde(default)]
+    pub connection_table: ConnectionTable,
+}
+
+/// The connection table, as the last whole sweep found it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionTable {
+    /// Flows in it.
+    pub flows: u64,
+    /// Clients that persistence keeps with their backend; each takes a place like a flow.
+    pub clients: u64,
+    /// Places for either.
+    pub places: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// How old the figures are; `null` before the first sweep.
+    pub age_seconds: Option<u64>,
 }
 
 /// The kernel's balancer.
@@ -268,11 +370,106 @@ pub struct Service {
     pub engine_reason: Option<String>,
     /// Slots of its ring; 0 while it is not in the data plane, and with IPVS.
     pub ring_slots: u32,
+    /// Slots that have moved lately: flows that are older than the move are looked after.
+    #[serde(default)]
+    pub moved_slots: u32,
+    /// What became of its flows at the connection table.
+    #[serde(default)]
+    pub flows: ServiceFlows,
     /// What went through it.
     #[serde(flatten)]
     pub traffic: Traffic,
+    /// Whether enough of it serves.
+    #[serde(default)]
+    pub quorum: Option<Quorum>,
+    /// Who serves below quorum; `null`: there is nobody.
+    #[serde(default)]
+    pub fallback: Option<Fallback>,
     /// In the order of the file.
     pub backends: Vec<Backend>,
+}
+
+/// Whether enough of a service serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quorum {
+    /// Whether it does.
+    pub up: bool,
+    /// How long it has been so.
+    pub for_seconds: u64,
+    /// The weight that serves, or would but for the fallback.
+    pub weight: u64,
+    /// `quorum.up` of the file.
+    pub needed: u32,
+    /// `quorum.hysteresis` of the file.
+    pub hysteresis: u32,
+}
+
+/// The server that serves below quorum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fallback {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// Whether it serves.
+    pub serves: bool,
+    /// The station frames go to.
+    pub next_hop: Option<NextHop>,
+    /// What went to it.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// What the operator said about a backend at run time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// `enabled`, `drained` or `disabled`.
+    pub mode: String,
+    /// In place of the configured weight.
+    pub weight: Option<u16>,
+    /// Unix time, seconds.
+    pub since_unix: u64,
+    /// How long it has been so.
+    pub for_seconds: u64,
+}
+
+/// Remembered flows of a service. The first three are of the last sweep, removed backends' included; the
+/// others count since the maps were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceFlows {
+    /// Flows in the table.
+    pub remembered: u64,
+    /// Clients in the table.
+    pub clients: u64,
+    /// Flows among them that are with backends which are configured no more.
+    pub with_removed: u64,
+    /// Packets of remembered flows.
+    pub hits: u64,
+    /// Packets of others, where the table was asked.
+    pub misses: u64,
+    /// Flows that got a free place.
+    pub inserts: u64,
+    /// Flows that got the place of a weaker entry.
+    pub evictions: u64,
+    /// Flows not remembered because the budget of the second was spent.
+    pub over_budget: u64,
+    /// Flows not remembered because every place they may have was an established flow's.
+    pub table_full: u64,
+    /// Packets of unremembered flows that went to a slot's previous owner.
+    pub to_previous: u64,
+}
+
+/// Remembered flows of a backend, as the last whole sweep found them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendFlows {
+    /// Established.
+    pub active: u32,
+    /// Opening, or of which one packet was seen.
+    pub new: u32,
+    /// After a FIN or RST.
+    pub closing: u32,
+    /// Clients that persistence keeps with it.
+    pub clients: u32,
 }
 
 /// A backend.
@@ -286,6 +483,9 @@ pub struct Backend {
     pub port: u16,
     /// Configured weight.
     pub weight: u16,
+    /// What the operator said at run time; `null`: nothing, or all was taken back.
+    #[serde(default, rename = "override")]
+    pub said: Option<Override>,
     /// How packets reach it.
     pub forwarding: String,
     /// Whether it gets packets.
@@ -297,11 +497,17 @@ pub struct Backend {
     pub health: Option<Health>,
     /// The station frames go to.
     pub next_hop: Option<NextHop>,
+    /// Bytes of IP that get to it, the outer header of a tunnel included; 0 while its next hop is not known.
+    #[serde(default)]
+    pub path_mtu: u32,
     /// Slots of the ring that it owns.
     pub slots: u32,
     /// Connections, where IPVS keeps them.
     #[serde(default)]
     pub connections: Option<Connections>,
+    /// Its remembered flows. A service on a ring remembers those that a change would have moved.
+    #[serde(default)]
+    pub flows: BackendFlows,
     /// What went to it.
     #[serde(flatten)]
     pub traffic: Traffic,
@@ -333,6 +539,20 @@ pub struct Health {
     pub good_in_a_row: u32,
     /// Bad attempts in a row.
     pub bad_in_a_row: u32,
+    /// All attempts.
+    #[serde(default)]
+    pub attempts: Attempts,
+}
+
+/// Attempts of a check, by how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempts {
+    /// The backend answered as it should.
+    pub good: u64,
+    /// It did not.
+    pub bad: u64,
+    /// Something of ours failed.
+    pub inconclusive: u64,
 }
 
 /// Whether a backend gets packets.
@@ -352,6 +572,15 @@ pub enum BackendState {
 }
 
 impl BackendState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [
+        Self::Up,
+        Self::Unresolved,
+        Self::Local,
+        Self::NoNewFlows,
+        Self::Down,
+    ];
+
     /// As in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -7,7 +7,7 @@ use super::snapshot::{Backend, Datapath, Ipvs, Service, Snapshot, Traffic};
 mod vrrp;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// The screen, with a line feed at the end.
 #[must_use]
@@ -62,6 +62,29 @@ fn head(out: &mut String, snapshot: &Snapshot) {
     if let Some(ipvs) = &snapshot.ipvs {
         head_of_ipvs(out, ipvs);
     }
+    if let Some(listener) = &snapshot.listener {
+        match &listener.problem {
+            None => line(out, &format!("metrics     {}", listener.listen)),
+            Some(problem) => {
+                let listen = listener.listen;
+                line(
+                    out,
+                    &format!("PROBLEM     no metrics on {listen}: {problem}"),
+                );
+            }
+        }
+    }
+    for way in &snapshot.alerts {
+        if let Some(problem) = &way.problem {
+            let (by, waiting) = (&way.by, way.waiting);
+            line(
+                out,
+                &format!(
+                    "PROBLEM     alerts by {by} do not arrive, {waiting} changes wait: {problem}"
+                ),
+            );
+        }
+    }
     if let Some(problem) = &snapshot.problem {
         line(out, &format!("PROBLEM     {problem}"));
     }
@@ -104,25 +127,36 @@ fn head_of_datapath(out: &mut String, datapath: &Datapath) {
     let memory = datapath.ring_memory;
     let (used, total) = (bytes(memory.used), bytes(memory.total));
     line(out, &format!("ring memory {used} of {total}"));
+    let table = datapath.connection_table;
+    if table.flows + table.clients > 0 {
+        let taken = format!("{} flows and {} clients", table.flows, table.clients);
+        line(
+            out,
+            &format!("connections {taken} in {} places", table.places),
+        );
+    }
 }
 
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "BACKEND",
     "ADDRESS",
     "FORWARDING",
     "WEIGHT",
     "SLOTS",
     "STATE",
+    "FLOWS",
     "PACKETS/S",
     "PACKETS",
     "NEW FLOWS",
 ];
 /// Numbers stand to the right.
-const RIGHT: [bool; 9] = [false, false, false, true, true, false, true, true, true];
+const RIGHT: [bool; 10] = [
+    false, false, false, true, true, false, true, true, true, true,
+];
 
 fn services(out: &mut String, services: &[Service]) {
     // One width for all services, so that the eye can run down a column.
-    let rows: Vec<Vec<[String; 9]>> = services
+    let rows: Vec<Vec<[String; 10]>> = services
         .iter()
         .map(|s| s.backends.iter().map(|b| row(b, s)).collect())
         .collect();
@@ -151,18 +185,102 @@ fn services(out: &mut String, services: &[Service]) {
                 service.traffic.new_flows,
             ),
         );
+        quorum(out, service);
+        flows(out, service);
         if rows.is_empty() {
             line(out, "  no backends");
             continue;
         }
         table_line(out, &widths, &COLUMNS.map(str::to_owned), None);
         for (row, backend) in rows.iter().zip(&service.backends) {
-            table_line(out, &widths, row, backend.reason.as_deref());
+            table_line(out, &widths, row, note(backend).as_deref());
         }
     }
 }
 
-fn row(backend: &Backend, service: &Service) -> [String; 9] {
+/// Only what somebody has to know.
+fn quorum(out: &mut String, service: &Service) {
+    let fallback = service.fallback.as_ref().filter(|fallback| fallback.serves);
+    if let Some(quorum) = service.quorum.as_ref().filter(|quorum| !quorum.up) {
+        let (weight, needed) = (quorum.weight, quorum.needed);
+        let since = for_seconds(quorum.for_seconds);
+        line(
+            out,
+            &format!("  BELOW QUORUM for {since}: weight {weight} of {needed} serves"),
+        );
+    }
+    if let Some(fallback) = fallback {
+        let at = SocketAddr::new(fallback.address, fallback.port);
+        let (rate, packets) = (rate(&fallback.traffic), fallback.traffic.packets);
+        let lost = if fallback.next_hop.is_none() {
+            "; the way to it is not known"
+        } else {
+            ""
+        };
+        line(
+            out,
+            &format!("  the fallback {at} serves: {rate} packets/s, {packets} packets{lost}"),
+        );
+    }
+}
+
+/// Why a backend is as it is, and what the operator said.
+fn note(backend: &Backend) -> Option<String> {
+    let said = backend.said.as_ref().map(|said| {
+        let mut words = Vec::new();
+        if said.mode != "enabled" {
+            words.push(said.mode.clone());
+        }
+        if let Some(weight) = said.weight {
+            words.push(format!("weight {weight} instead of {}", backend.weight));
+        }
+        let since = for_seconds(said.for_seconds);
+        format!("operator: {} for {since}", words.join(", "))
+    });
+    // "drained by the operator" need not be said twice.
+    let mode = backend.said.as_ref().map(|said| said.mode.as_str());
+    let reason = backend.reason.clone();
+    let reason = reason.filter(|reason| mode.is_none_or(|mode| !reason.starts_with(mode)));
+    let notes: Vec<String> = reason.into_iter().chain(said).collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// The weight in force.
+fn weight(backend: &Backend) -> u16 {
+    let said = backend.said.as_ref().and_then(|said| said.weight);
+    said.unwrap_or(backend.weight)
+}
+
+fn for_seconds(seconds: u64) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(seconds))
+}
+
+/// What became of flows at the connection table, where it was asked at all.
+fn flows(out: &mut String, service: &Service) {
+    let flows = &service.flows;
+    if flows.hits + flows.misses + u64::from(service.moved_slots) == 0 {
+        return;
+    }
+    let optional = |count: u64, what: &str| match count {
+        0 => String::new(),
+        _ => format!(", {count} {what}"),
+    };
+    let text = [
+        format!("  {} flows remembered", flows.remembered),
+        optional(flows.with_removed, "of them with removed backends"),
+        optional(flows.clients, "clients"),
+        optional(service.moved_slots.into(), "slots moved"),
+        format!("; {} hits, {} misses", flows.hits, flows.misses),
+        optional(flows.inserts, "remembered"),
+        optional(flows.evictions, "in the place of others"),
+        optional(flows.over_budget, "over budget"),
+        optional(flows.table_full, "without a place"),
+        optional(flows.to_previous, "to a previous owner"),
+    ];
+    line(out, &text.concat());
+}
+
+fn row(backend: &Backend, service: &Service) -> [String; 10] {
     let share = match (backend.slots, service.ring_slots) {
         (_, 0) | (0, _) => "0".to_owned(),
         (slots, all) => format!(
@@ -174,16 +292,17 @@ fn row(backend: &Backend, service: &Service) -> [String; 9] {
         backend.name.clone(),
         SocketAddr::new(backend.address, backend.port).to_string(),
         backend.forwarding.clone(),
-        backend.weight.to_string(),
+        weight(backend).to_string(),
         share,
         backend.state.name().to_owned(),
+        (backend.flows.active + backend.flows.new).to_string(),
         rate(&backend.traffic),
         backend.traffic.packets.to_string(),
         backend.traffic.new_flows.to_string(),
     ]
 }
 
-fn table_line(out: &mut String, widths: &[usize; 9], row: &[String; 9], note: Option<&str>) {
+fn table_line(out: &mut String, widths: &[usize; 10], row: &[String; 10], note: Option<&str>) {
     let mut text = String::new();
     for ((cell, width), right) in row.iter().zip(widths).zip(RIGHT) {
         let padding = " ".repeat(width.saturating_sub(cell.chars().count()));

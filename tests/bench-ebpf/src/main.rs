@@ -364,7 +364,7 @@ const FIXED: BackendEntry = BackendEntry {
     tags: 0,
     vlans: [0; 2],
     source_bits: 0,
-    reserved: 0,
+    flags: 0,
     generation: 0,
     tunnel_source: Addr::UNSPECIFIED,
     address: Addr::UNSPECIFIED,

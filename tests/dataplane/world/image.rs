@@ -12,6 +12,7 @@ use lb_common::{
 use lb_user::{
     dataplane::image::{
         BackendId, BackendImage, BackendInfo, Front, Image, RingImage, ServiceId, ServiceImage,
+        Steering,
     },
     types::{IfIndex, Mac},
 };
@@ -53,14 +54,13 @@ fn add(image: &mut Image, family: Family, protocol: Protocol, way: Way) {
         _ => vec![(target.backend, entry(target, way))],
     };
     let locals: Vec<_> = backends.iter().map(|(id, _)| BackendId(*id)).collect();
-    let ring = RingImage {
-        owners: owners(way, locals.len()).into(),
-        locals: locals.into(),
-    };
+    let owners = owners(way, locals.len());
+    let ring = RingImage::plain(locals.into(), &owners);
     let service = ServiceImage {
         key: ServiceKey::new(addr(family.vip()), way.port(), protocol.number()),
         hash_key: HASH_KEY,
         name: format!("service{}", target.service),
+        steering: Steering::default(),
         ring,
     };
     let name = service.name.clone();
@@ -150,7 +150,7 @@ fn entry(target: Target, way: Way) -> BackendEntry {
             Way::Spread(_) => SPREAD_BITS,
             _ => 0,
         },
-        reserved: 0,
+        flags: 0,
         generation: 1,
         tunnel_source: addr(tunnel_source(outer)),
         address: addr(&target.address(outer)),

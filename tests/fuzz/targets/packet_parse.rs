@@ -6,19 +6,22 @@ use std::{net::IpAddr, sync::OnceLock};
 
 use lb_common::{
     addr::Addr,
+    answer,
     arena::UNIT,
     backend::{BackendEntry, ForwardMode, TAGS_AS_RECEIVED},
     decide::{self, Decision},
     flow::{ServiceKey, TCP, UDP},
     forward::{self, Exit},
     parse,
+    steer::With,
     wire::ethernet::{MacWords, Macs},
 };
 use lb_user::{
     dataplane::{
         arena::Arena,
-        image::{BackendId, Front, RingImage, ServiceId},
+        image::{BackendId, Front, RingImage, ServiceId, Steering},
         region::{self, FrontService},
+        remembered::ReadOnly,
     },
     types::{IfIndex, Mac},
 };
@@ -35,9 +38,25 @@ pub(crate) fn run(data: &[u8]) {
     let mut frame = Buffer::new(data, 0);
     the_parsers_agree(&frame);
     let arena = ARENA.get_or_init(arena);
-    let Decision::Forward(forward) = decide::decide(&frame, arena, INGRESS) else {
-        assert_eq!(frame.frame(), data, "looking at a frame changed it");
-        return;
+    let memory = ReadOnly {
+        table: arena,
+        secret: 0,
+    };
+    let steerer = With {
+        arena,
+        memory: &memory,
+    };
+    let forward = match decide::decide(&frame, arena, &steerer, INGRESS) {
+        Decision::Forward(forward) => forward,
+        Decision::Answer(told) => {
+            answer::too_big(&mut frame, told.l3, told.v4, told.mtu).expect("there is room");
+            assert!(frame.frame().len() < data.len(), "the answer is longer");
+            return;
+        }
+        Decision::Pass | Decision::Drop(_) => {
+            assert_eq!(frame.frame(), data, "looking at a frame changed it");
+            return;
+        }
     };
     let Ok(exit) = forward::rewrite(&mut frame, &forward) else {
         return;
@@ -47,6 +66,7 @@ pub(crate) fn run(data: &[u8]) {
         Some(ForwardMode::DirectRouting) => {
             let sent = parse::packet(&frame).expect("a forwarded packet is still one");
             assert_eq!(sent.flow, forward.packet.flow);
+            assert_eq!(sent.kind, forward.packet.kind);
             assert_eq!(sent.ttl, forward.packet.ttl - 1);
             assert_eq!(exit, Exit::Interface(INGRESS));
         }
@@ -77,15 +97,13 @@ fn arena() -> Arena {
             let id = u32::try_from(services.len()).expect("a few");
             let at = PLACES + id * 2 * PLACE;
             arena.write(at, entry(id, mode).as_bytes());
-            let ring = RingImage {
-                locals: [BackendId(id)].into(),
-                owners: [0; 5].into(),
-            };
+            let ring = RingImage::plain([BackendId(id)].into(), &[0; 5]);
             arena.write(at + PLACE, &region::ring(&ring, |_| at));
             services.push(FrontService {
                 id: ServiceId(id),
                 key: ServiceKey::new(Addr::from(vip), port, protocol),
                 hash_key: 1,
+                steering: Steering::default(),
                 ring: at + PLACE,
             });
         }
@@ -99,7 +117,7 @@ fn arena() -> Arena {
     let front = region::front(&front, &services);
     assert!(front.bytes.len() < (PLACES - UNIT) as usize);
     arena.write(UNIT, &front.bytes);
-    arena.write(0, region::root(UNIT).as_bytes());
+    arena.write(0, region::root(UNIT, 0, 0).as_bytes());
     arena
 }
 
@@ -120,7 +138,7 @@ fn entry(id: u32, mode: ForwardMode) -> BackendEntry {
         tags: TAGS_AS_RECEIVED,
         vlans: [0; 2],
         source_bits: 0,
-        reserved: 0,
+        flags: 0,
         generation: 0,
         tunnel_source: Addr::from(address(source)),
         address: Addr::from(address(to)),

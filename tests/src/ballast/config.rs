@@ -31,6 +31,8 @@ pub struct Service {
     pub protocol: &'static str,
     /// `health_check`.
     pub health_check: String,
+    /// Other keys, a line each, as they are.
+    pub extra: Vec<String>,
     /// `backends`.
     pub backends: Vec<Backend>,
 }
@@ -85,6 +87,7 @@ impl Service {
             port,
             protocol: "tcp",
             health_check: "none".to_owned(),
+            extra: Vec::new(),
             backends: Vec::new(),
         }
     }
@@ -93,6 +96,13 @@ impl Service {
     #[must_use]
     pub fn health_check(mut self, check: &str) -> Self {
         check.clone_into(&mut self.health_check);
+        self
+    }
+
+    /// Adds another key, like `quorum: { up: 2 }`.
+    #[must_use]
+    pub fn yaml(mut self, line: &str) -> Self {
+        self.extra.push(line.to_owned());
         self
     }
 
@@ -153,6 +163,7 @@ impl Display for Config {
                 port,
                 protocol,
                 health_check,
+                extra,
                 backends,
             } = service;
             writeln!(f, "  - name: {name}")?;
@@ -160,6 +171,9 @@ impl Display for Config {
             writeln!(f, "    port: {port}")?;
             writeln!(f, "    protocol: {protocol}")?;
             writeln!(f, "    health_check: {health_check}")?;
+            for line in extra {
+                writeln!(f, "    {line}")?;
+            }
             writeln!(f, "    backends:")?;
             for Backend {
                 name,

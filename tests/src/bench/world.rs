@@ -8,11 +8,13 @@ use lb_common::{
     addr::Addr,
     backend::{BackendEntry, ForwardMode},
     flow::{ServiceKey, TCP, UDP},
+    ring::{Previous, Slot},
     wire::ethernet::{MacWords, Macs},
 };
 use lb_user::{
     dataplane::image::{
         BackendId, BackendImage, BackendInfo, Front, Image, RingImage, ServiceId, ServiceImage,
+        Steering,
     },
     ring::{Heads, Member, slot_count},
     types::{IfIndex, Mac},
@@ -25,6 +27,8 @@ use crate::packet::{Packet, eth};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Direct,
+    /// Direct routing of flows that are remembered; the first packets of all are sent before.
+    Remembered,
     Tunnel,
     Pass,
 }
@@ -45,7 +49,7 @@ impl Workload {
     pub(super) fn expected(&self) -> (u32, u32) {
         match self.kind {
             Kind::Pass => (PASS, 0),
-            Kind::Direct | Kind::Tunnel => (TX, self.floor_growth()),
+            Kind::Direct | Kind::Remembered | Kind::Tunnel => (TX, self.floor_growth()),
         }
     }
 
@@ -66,6 +70,12 @@ const CLIENT: &str = "10.64.0.1";
 const CLIENT6: &str = "2001:db8:64::1";
 const DIRECT: u16 = 80;
 const TUNNEL: u16 = 81;
+/// Round robin: every flow is remembered.
+pub(super) const TURNS: u16 = 82;
+/// Another service of that kind.
+pub(super) const OTHER_TURNS: u16 = 83;
+/// A ring all of whose slots have just moved.
+const MOVED: u16 = 84;
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address of this file")
@@ -94,6 +104,7 @@ pub(super) fn workloads() -> Vec<Workload> {
         frame: frame(packet),
         target,
     };
+    let stateful = "<= 0.5";
     let ack = |v6, port| tcp(v6, port, false);
     let udp = eth().ipv4(CLIENT, VIP).udp(40_000, DIRECT);
     let other = eth().ipv4(CLIENT, "10.0.0.99").tcp(40_000, 443);
@@ -183,6 +194,54 @@ pub(super) fn workloads() -> Vec<Workload> {
             ring,
         ),
         make(
+            "rr v4, hot",
+            Kind::Remembered,
+            4,
+            1,
+            &ack(false, TURNS),
+            stateful,
+        ),
+        make(
+            "rr v4, 16 k flows",
+            Kind::Remembered,
+            4,
+            1 << 14,
+            &ack(false, TURNS),
+            stateful,
+        ),
+        make(
+            "rr v4, 1 M flows",
+            Kind::Remembered,
+            4,
+            M,
+            &ack(false, TURNS),
+            stateful,
+        ),
+        make(
+            "rr v6, 1 M flows",
+            Kind::Remembered,
+            6,
+            M,
+            &ack(true, TURNS),
+            stateful,
+        ),
+        make(
+            "moved slots v4, 1 M flows",
+            Kind::Remembered,
+            4,
+            M,
+            &ack(false, MOVED),
+            stateful,
+        ),
+        make(
+            "rr v4, flood of new flows (SYN)",
+            Kind::Remembered,
+            4,
+            1 << 28,
+            &tcp(false, TURNS, true),
+            "none",
+        ),
+        make(
             "not ours: TCP to another",
             Kind::Pass,
             4,
@@ -204,7 +263,7 @@ pub(super) fn workloads() -> Vec<Workload> {
 /// What the floor gets where our program gets something it passes: packets it serves.
 pub(super) fn served(workload: &Workload) -> Workload {
     match workload.kind {
-        Kind::Direct | Kind::Tunnel => workload.clone(),
+        Kind::Direct | Kind::Remembered | Kind::Tunnel => workload.clone(),
         Kind::Pass => Workload {
             family: 4,
             frame: frame(&tcp(false, DIRECT, false)),
@@ -217,7 +276,7 @@ pub(super) fn served(workload: &Workload) -> Workload {
 pub(super) fn vips() -> Vec<Vip> {
     let mut vips = Vec::new();
     for address in [VIP, VIP6] {
-        for port in [DIRECT, TUNNEL] {
+        for port in [DIRECT, TUNNEL, TURNS, OTHER_TURNS, MOVED] {
             for protocol in [TCP, UDP] {
                 vips.push(Vip {
                     address: Addr::from(ip(address)).words(),
@@ -250,7 +309,7 @@ fn entry(id: u32, mode: ForwardMode, v6: bool, number: u32) -> BackendEntry {
         tags: 0,
         vlans: [0; 2],
         source_bits: 0,
-        reserved: 0,
+        flags: 0,
         generation: 0,
         tunnel_source: Addr::from(address(0x0a00_0002, 0x2001_0db8 << 96)),
         address: Addr::from(address(0x0a80_0000, (0x2001_0db8 << 96) | 0x8000_0000)),
@@ -281,7 +340,12 @@ pub(super) fn image() -> Image {
         devices: [index].into(),
         ..Image::default()
     };
+    let direct = ForwardMode::DirectRouting;
     let wanted = [
+        (VIP, TURNS, TCP, direct),
+        (VIP6, TURNS, TCP, direct),
+        (VIP, OTHER_TURNS, TCP, direct),
+        (VIP, MOVED, TCP, direct),
         (VIP, DIRECT, TCP, ForwardMode::DirectRouting),
         (VIP, DIRECT, UDP, ForwardMode::DirectRouting),
         (VIP6, DIRECT, TCP, ForwardMode::DirectRouting),
@@ -295,6 +359,57 @@ pub(super) fn image() -> Image {
         add_service(&mut image, address, port, protocol, mode);
     }
     image
+}
+
+/// The ring of the service on a port.
+fn ring(port: u16, locals: Vec<BackendId>, owners: &[u16]) -> RingImage {
+    let count = u16::try_from(locals.len()).unwrap_or(u16::MAX);
+    let plain = RingImage::plain(locals.into(), owners);
+    let with = |previous: &dyn Fn(u16) -> Previous| {
+        let slot = |owner: &u16| Slot::new(*owner, previous(*owner));
+        RingImage {
+            slots: owners.iter().map(slot).collect(),
+            since: vec![1; owners.len()].into(),
+            ..plain.clone()
+        }
+    };
+    match port {
+        TURNS | OTHER_TURNS => RingImage {
+            sequence: (0..count).collect(),
+            ..with(&|_| Previous::Table)
+        },
+        MOVED => with(&|owner| Previous::Local((owner + 1) % count)),
+        _ => plain,
+    }
+}
+
+/// The service on a port, as the counters know it.
+pub(super) fn service(image: &Image, port: u16) -> Option<ServiceId> {
+    let mut services = image.services.iter();
+    let found = services.find(|(_, s)| s.key.port() == port && s.key.addr.is_v4());
+    found.map(|(id, _)| *id)
+}
+
+/// A flow's first packet, or a later one.
+pub(super) fn packet_of(port: u16, first: bool) -> Vec<u8> {
+    frame(&tcp(false, port, first))
+}
+
+impl Workload {
+    /// The first packets of the same flows.
+    pub(super) fn opening(&self) -> Self {
+        let mut frame = self.frame.clone();
+        let flags = if self.family == 4 {
+            14 + 20 + 13
+        } else {
+            14 + 40 + 13
+        };
+        frame[flags] = 0x02;
+        Self {
+            frame,
+            ..self.clone()
+        }
+    }
 }
 
 fn add_service(image: &mut Image, address: &str, port: u16, protocol: u8, mode: ForwardMode) {
@@ -331,10 +446,12 @@ fn add_service(image: &mut Image, address: &str, port: u16, protocol: u8, mode: 
         key: ServiceKey::new(Addr::from(ip(address)), port, protocol),
         hash_key: 0x1234_5678_9abc_def0 ^ u64::from(number),
         name: format!("s{number}"),
-        ring: RingImage {
-            locals: locals.into(),
-            owners: owners.into(),
+        steering: Steering {
+            stateful: matches!(port, TURNS | OTHER_TURNS),
+            budget: u32::MAX,
+            ..Steering::default()
         },
+        ring: ring(port, locals, &owners),
     };
     image.services.insert(service_id, service);
 }

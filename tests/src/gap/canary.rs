@@ -25,9 +25,22 @@ pub struct Canary {
 type Overslept = Vec<(u64, Duration)>;
 
 impl Canary {
-    /// Starts.
+    /// Starts, with the priority of probes and adverts.
     #[must_use]
     pub fn start() -> Self {
+        Self::spawn(|until| {
+            sys::set_realtime(PRIORITY).ok();
+            watch(until)
+        })
+    }
+
+    /// Starts, with the priority of health checks and everything else.
+    #[must_use]
+    pub fn ordinary() -> Self {
+        Self::spawn(watch)
+    }
+
+    fn spawn(watch: fn(&AtomicBool) -> Overslept) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&stop);
         let thread = Some(thread::spawn(move || watch(&until)));
@@ -53,7 +66,6 @@ impl Drop for Canary {
 }
 
 fn watch(stop: &AtomicBool) -> Overslept {
-    sys::set_realtime(PRIORITY).ok();
     let mut overslept = Vec::new();
     while !stop.load(Ordering::Acquire) {
         let due = Instant::now() + TICK;

@@ -1,11 +1,9 @@
 //! The command line of the `lab` binary.
 
-use std::net::IpAddr;
-
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use super::{decap, demo, failover};
+use super::{backend_death, demo, failover};
 use crate::netns::init;
 
 #[derive(Parser)]
@@ -21,6 +19,8 @@ enum Command {
     Demo(demo::Flags),
     /// Measure what a client sees of a failover, Ballast next to keepalived
     Failover(failover::Flags),
+    /// Measure how long a web server that dies gets new connections, and how soon one that returns does
+    BackendDeath(backend_death::Flags),
     /// Hold a host's namespaces until stdin ends (started by the harness)
     #[command(hide = true)]
     Init {
@@ -33,15 +33,6 @@ enum Command {
         /// The host's name
         name: String,
     },
-    /// Be a real server's end of the tunnel: unwrap IP-in-IP, give the inner packet to this host
-    Decap {
-        /// An outer source to accept; all others are dropped and counted
-        #[arg(long = "from", required = true)]
-        sources: Vec<IpAddr>,
-        /// The TUN device to make
-        #[arg(long, default_value = "decap0")]
-        device: String,
-    },
 }
 
 /// Parses the command line and does what it says.
@@ -52,8 +43,8 @@ pub fn main() -> Result<()> {
     match Flags::parse().command {
         Command::Demo(flags) => demo::run(flags),
         Command::Failover(flags) => failover::run(&flags),
+        Command::BackendDeath(flags) => backend_death::run(&flags),
         Command::Init { name } => init::helper(&name),
         Command::Pid1 { name } => init::pid1(&name),
-        Command::Decap { sources, device } => decap::run(&device, &sources),
     }
 }

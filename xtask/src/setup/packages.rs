@@ -186,9 +186,18 @@ const TOOLS: &[Tool] = &[
     tool(Part::Lab, Probe::Binary("ping"), "iputils-ping"),
     tool(Part::Lab, Probe::Binary("ethtool"), "ethtool"),
     tool(Part::Lab, Probe::Binary("tcpdump"), "tcpdump"),
+    tool(Part::Lab, Probe::Binary("nft"), "nftables"),
     tool(Part::Lab, Probe::Binary("bpftool"), "bpftool"),
     tool(Part::Lab, Probe::Binary("ps"), "procps"),
     tool(Part::Lab, Probe::Binary("sysctl"), "procps"),
+    // lab: what the metrics must please; its service is not wanted here
+    Tool {
+        part: Part::Lab,
+        probe: Probe::Binary("promtool"),
+        package: "prometheus",
+        daemon: Some("prometheus"),
+    },
+    tool(Part::Lab, Probe::Binary("killall"), "psmisc"),
     // lab: clients, servers, peers
     tool(Part::Lab, Probe::Binary("curl"), "curl"),
     daemon("nginx"),

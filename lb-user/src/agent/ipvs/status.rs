@@ -2,12 +2,12 @@
 
 use super::Ipvs;
 use crate::{
-    agent::{checks::HealthChecks, engine::Engines},
+    agent::engine::Engines,
     config::{
         Config,
-        model::{Backend, Service},
+        model::{Backend, BackendKey, Service},
     },
-    health::service::Standing,
+    health::service::Member,
     ipvs::{
         compose,
         table::{DestinationKey, Seen, SeenDestination, SeenService, Stats},
@@ -33,15 +33,13 @@ impl Ipvs {
 
 /// What IPVS itself adds to a service's row.
 pub(in crate::agent) struct Row<'a> {
-    service: &'a Service,
     seen: Option<&'a SeenService>,
 }
 
 impl<'a> Row<'a> {
-    pub(in crate::agent) fn of(service: &'a Service, table: Option<&'a Seen>) -> Self {
+    pub(in crate::agent) fn of(service: &Service, table: Option<&'a Seen>) -> Self {
         let key = compose::key(service.key());
         Self {
-            service,
             seen: table.and_then(|table| table.get(&key)),
         }
     }
@@ -52,7 +50,7 @@ impl<'a> Row<'a> {
             .unwrap_or_default()
     }
 
-    fn destination(&self, backend: &Backend) -> Option<&'a SeenDestination> {
+    fn destination(&self, backend: BackendKey) -> Option<&'a SeenDestination> {
         let key = DestinationKey {
             address: backend.address,
             port: backend.port.get(),
@@ -63,7 +61,7 @@ impl<'a> Row<'a> {
     /// Counters and connections of a backend.
     pub(in crate::agent) fn counted(
         &self,
-        backend: &Backend,
+        backend: BackendKey,
     ) -> (snapshot::Traffic, Option<snapshot::Connections>) {
         let Some(seen) = self.destination(backend) else {
             return Default::default();
@@ -80,18 +78,10 @@ impl<'a> Row<'a> {
     pub(in crate::agent) fn standing(
         &self,
         backend: &Backend,
-        checks: &HealthChecks,
+        member: Option<&Member>,
     ) -> (BackendState, Option<String>) {
-        let member = checks.member(self.service.key(), backend.key());
-        let why = member.and_then(|member| member.standing.why());
-        let said = member.and_then(|member| member.verdict.as_ref());
-        let reason = why.map(|why| match said {
-            Some(verdict) if matches!(member.map(|m| m.standing), Some(Standing::Out(_))) => {
-                format!("{}: {}", why.word(), verdict.reason)
-            }
-            _ => why.word().to_owned(),
-        });
-        match (self.seen, self.destination(backend)) {
+        let reason = member.and_then(Member::why_not);
+        match (self.seen, self.destination(backend.key())) {
             (None, _) => (
                 BackendState::Down,
                 Some("the service is not in IPVS's table".to_owned()),

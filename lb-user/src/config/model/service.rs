@@ -59,6 +59,26 @@ impl Service {
             protocol: self.protocol,
         }
     }
+
+    /// The fallback as one more backend, of weight 0; `None`: there is none, or it is among the backends anyway.
+    #[must_use]
+    pub fn fallback_backend(&self) -> Option<Backend> {
+        let fallback = self.fallback.as_ref()?;
+        if self.backends.iter().any(|one| one.key() == fallback.key()) {
+            return None;
+        }
+        let taken = |name: &BackendName| self.backends.iter().any(|one| one.name == *name);
+        let name = "fallback".parse().ok();
+        let name = name.filter(|name| !taken(name));
+        Some(Backend {
+            name: name.unwrap_or_else(|| fallback.address.into()),
+            address: fallback.address,
+            port: fallback.port,
+            weight: Weight::ZERO,
+            forwarding: self.forwarding,
+            health_check: HealthCheck::Off,
+        })
+    }
 }
 
 /// What identifies a service to the data plane.
@@ -129,6 +149,17 @@ pub struct Fallback {
     pub address: IpAddr,
     /// In host byte order; differs from the service's only under NAT.
     pub port: NonZeroU16,
+}
+
+impl Fallback {
+    /// What identifies it among the backends of its service.
+    #[must_use]
+    pub fn key(&self) -> BackendKey {
+        BackendKey {
+            address: self.address,
+            port: self.port,
+        }
+    }
 }
 
 /// What only NAT knows.

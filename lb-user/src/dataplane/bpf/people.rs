@@ -7,7 +7,7 @@ use lb_common::describe::from_text;
 use super::{
     ApplyError, Array, BackendDescription, BackendId, BackendInfo, Borrow, Bpf, DevMapHash,
     IfIndex, Map, MapData, MapError, PerCpuArray, PerCpuValues, ServiceDescription, ServiceId,
-    ServiceImage, TrafficCounters, describe,
+    ServiceImage, describe,
 };
 
 impl Bpf {
@@ -54,14 +54,18 @@ impl Bpf {
             .collect()
     }
 
-    pub(super) fn zero(&mut self, name: &'static str, index: u32) -> Result<(), ApplyError> {
+    pub(super) fn zero<T: aya::Pod + Default>(
+        &mut self,
+        name: &'static str,
+        index: u32,
+    ) -> Result<(), ApplyError> {
         let error = map_error(name);
-        let zeros = vec![TrafficCounters::default(); cpus()];
+        let zeros = vec![T::default(); cpus()];
         let values = PerCpuValues::try_from(zeros).map_err(|e| ApplyError::Map {
             name,
             source: Box::new(MapError::IoError(e)),
         })?;
-        let mut stats: PerCpuArray<&mut MapData, TrafficCounters> =
+        let mut stats: PerCpuArray<&mut MapData, T> =
             PerCpuArray::try_from(self.data(name)?).map_err(&error)?;
         stats.set(index, values, 0).map_err(error)
     }
@@ -81,7 +85,7 @@ impl Bpf {
                     lb_common::flow::TCP => "tcp",
                     _ => "udp",
                 }),
-                ring_slots: u32::try_from(service.ring.owners.len()).unwrap_or(u32::MAX),
+                ring_slots: u32::try_from(service.ring.slots.len()).unwrap_or(u32::MAX),
                 backends: u32::try_from(service.ring.locals.len()).unwrap_or(u32::MAX),
             },
         };

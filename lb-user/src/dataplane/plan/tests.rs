@@ -29,7 +29,7 @@ fn backend(service: u32, number: u8, mac: u8) -> BackendImage {
             tags: 0,
             vlans: [0; 2],
             source_bits: 0,
-            reserved: 0,
+            flags: 0,
             generation: 0,
             tunnel_source: Addr::UNSPECIFIED,
             address: Addr::from(address),
@@ -78,7 +78,7 @@ fn image() -> impl Strategy<Value = Image> {
                 .collect();
             let locals: Arc<[BackendId]> = backends.keys().copied().collect();
             let count = u16::try_from(locals.len()).unwrap();
-            let owners = (0..7u16)
+            let owners: Vec<u16> = (0..7u16)
                 .map(|slot| match count {
                     0 => lb_common::ring::NOBODY,
                     _ if reverse => count - 1 - slot % count,
@@ -92,7 +92,8 @@ fn image() -> impl Strategy<Value = Image> {
                     key: ServiceKey::new(Addr::UNSPECIFIED, port, 6),
                     hash_key,
                     name: format!("s{id}"),
-                    ring: RingImage { locals, owners },
+                    steering: crate::dataplane::image::Steering::default(),
+                    ring: RingImage::plain(locals, &owners),
                 },
             );
         }
@@ -131,14 +132,12 @@ proptest! {
 
 #[test]
 fn a_new_mac_touches_no_ring() {
-    let ring = RingImage {
-        locals: [BackendId(0)].into(),
-        owners: [0u16; 7].into(),
-    };
+    let ring = RingImage::plain([BackendId(0)].into(), &[0; 7]);
     let service = ServiceImage {
         key: ServiceKey::new(Addr::UNSPECIFIED, 80, 6),
         hash_key: 1,
         name: "web".into(),
+        steering: crate::dataplane::image::Steering::default(),
         ring,
     };
     let before = Image {

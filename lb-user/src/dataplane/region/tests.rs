@@ -2,7 +2,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use lb_common::{
     flow::{TCP, UDP},
-    ring, service,
+    ring::{self, NOBODY, Previous},
+    service,
 };
 
 use super::*;
@@ -23,6 +24,7 @@ fn table(services: u32) -> (Mapped, FrontRegion, Vec<FrontService>) {
                 if n % 4 < 2 { TCP } else { UDP },
             ),
             hash_key: u64::from(n),
+            steering: Steering::default(),
             ring: 0,
         })
         .collect();
@@ -42,7 +44,7 @@ fn table(services: u32) -> (Mapped, FrontRegion, Vec<FrontService>) {
     let region = front(&front_image, &wanted);
     let mut arena = Mapped::anonymous(16 << 20).unwrap();
     arena.write(UNIT, &region.bytes);
-    arena.write(0, root(UNIT).as_bytes());
+    arena.write(0, root(UNIT, 0, 0).as_bytes());
     (arena, region, wanted)
 }
 
@@ -80,9 +82,24 @@ fn what_was_written_is_read_back() {
         ..zerocopy::FromZeros::new_zeroed()
     };
     arena.write(64 * 1024, entry.as_bytes());
+    let slots = [
+        Slot::plain(0),
+        Slot::plain(NOBODY),
+        Slot::new(0, Previous::Older),
+        Slot::new(NOBODY, Previous::Table),
+        Slot::new(0, Previous::Local(0)),
+    ];
+    let older = OlderRing {
+        slots: [0, NOBODY].into(),
+        since: 77,
+    };
     let image = RingImage {
         locals: [BackendId(7)].into(),
-        owners: vec![0, NOBODY, 0].into(),
+        slots: slots.into(),
+        since: [0, 0, 5, 6, 7].into(),
+        older: Some(older.into()),
+        sequence: [0, 0].into(),
+        sequence_start: 3,
     };
     let bytes = ring(&image, |_| 64 * 1024);
     arena.write(128 * 1024, &bytes);
@@ -97,11 +114,17 @@ fn what_was_written_is_read_back() {
         id: ServiceId(5),
         key: key(1, 443, TCP),
         hash_key: 99,
+        steering: Steering {
+            stateful: true,
+            by_source: true,
+            budget: 5,
+            client_bits: 0,
+        },
         ring: 128 * 1024,
     };
     let region = front(&front_image, &[service]);
     arena.write(UNIT, &region.bytes);
-    arena.write(0, root(UNIT).as_bytes());
+    arena.write(0, root(UNIT, 0, 0).as_bytes());
 
     let found = read(&arena).unwrap();
     assert_eq!(found.front, front_image);
@@ -117,12 +140,16 @@ fn what_was_written_is_read_back() {
     );
     assert_eq!(back.ring, image);
     assert_eq!(back.entry, UNIT + region.entries[&ServiceId(5)]);
-    let selected = ring::select(&arena, 128 * 1024, 0).unwrap();
-    assert_eq!(selected.backend.id, 7);
-    assert_eq!(
-        ring::select(&arena, 128 * 1024, u32::MAX / 2).err(),
-        Some(lb_common::verdict::DropReason::NoBackend)
-    );
+    assert_eq!(back.steering, service.steering);
+    let fast = |hash| ring::plain(&arena, 128 * 1024, hash).map(|entry| entry.id);
+    assert_eq!(fast(0), Some(7));
+    assert_eq!(fast(u32::MAX / 4), None, "nobody's");
+    assert_eq!(fast(u32::MAX), None, "it has moved");
+    let opened = ring::Ring::open(&arena, 128 * 1024).unwrap();
+    assert_eq!(opened.moved_at(3), Some(6));
+    assert_eq!(opened.older(0), Ok(0));
+    assert_eq!(opened.older(u32::MAX), Ok(NOBODY));
+    assert_eq!(opened.sequence(4), Some(0));
 }
 
 #[test]
@@ -133,11 +160,11 @@ fn a_foreign_or_damaged_arena_is_not_adopted() {
         0,
         Root {
             layout: LAYOUT + 1,
-            ..root(0)
+            ..root(0, 0, 0)
         }
         .as_bytes(),
     );
     assert!(read(&arena).is_none(), "another layout");
-    arena.write(0, root((1 << 20) - 8).as_bytes());
+    arena.write(0, root((1 << 20) - 8, 0, 0).as_bytes());
     assert!(read(&arena).is_none(), "a front table beyond the end");
 }

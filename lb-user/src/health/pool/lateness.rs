@@ -7,6 +7,7 @@ use std::time::Duration;
 pub struct Lateness {
     /// `counts[i]`: less than 2^i ms late, and not in one before.
     counts: [u64; BUCKETS],
+    sum: Duration,
 }
 
 impl Lateness {
@@ -15,6 +16,13 @@ impl Lateness {
         let bits = u128::BITS - late.as_millis().leading_zeros();
         let index = usize::try_from(bits).map_or(BUCKETS - 1, |bits| bits.min(BUCKETS - 1));
         self.counts[index] += 1;
+        self.sum = self.sum.saturating_add(late);
+    }
+
+    /// The lateness of all together.
+    #[must_use]
+    pub fn sum(&self) -> Duration {
+        self.sum
     }
 
     /// All that were counted.

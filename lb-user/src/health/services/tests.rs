@@ -90,6 +90,19 @@ fn what_the_operator_said_outlives_the_backend_in_the_file() {
 }
 
 #[test]
+fn what_the_operator_said_is_forgotten_with_a_backend_that_is_gone() {
+    let (now, both) = (Instant::now(), config(BOTH));
+    let (first, second) = (subject(&both, 1, 0), subject(&both, 1, 1));
+    let mut services = Services::new(BTreeMap::from([(first, drain()), (second, drain())]));
+    services.reconfigure(now, &both);
+    services.forget_gone();
+    assert_eq!(services.overrides().len(), 2);
+    services.reconfigure(now, &config("{ address: 10.0.0.1 }"));
+    services.forget_gone();
+    assert_eq!(services.overrides().keys().collect::<Vec<_>>(), [&first]);
+}
+
+#[test]
 fn an_override_of_nobody_is_refused_and_forgotten() {
     let (now, config) = (Instant::now(), config(BOTH));
     let mut services = Services::default();

@@ -165,7 +165,7 @@ const INSTANCE: Grammar<Instance> = Grammar {
             i.old_checksum = (s.arg(0) != "never").then(|| s.at.clone());
         }),
         line("v3_checksum_as_v2", 0, 1, |i, s, cx| {
-            i.bare_checksum = cx.switch(s)
+            i.bare_checksum = cx.switch(s);
         }),
         line("no_virtual_ipaddress", 0, 0, |i, _, _| i.no_address = true),
         block("authentication", 0, 0, |i, s, cx| {

@@ -1,5 +1,8 @@
 use super::*;
-use crate::config;
+use crate::{
+    config::{self, model::BackendKey},
+    dataplane::compose::Change,
+};
 
 /// The services of a document with `datapath` added.
 fn services(text: &str) -> Vec<Service> {
@@ -30,7 +33,7 @@ fn weights(table: &Table) -> Vec<(String, u32)> {
 #[test]
 fn a_nat_service_masquerades_to_the_backends_own_ports() {
     let service = nat();
-    let table = compose([&service], &Parts::default());
+    let table = compose([&service], &Changes::new());
     let (key, entry) = table.iter().next().unwrap();
     assert_eq!(key.to_string(), "10.0.0.125:80/tcp");
     assert_eq!(
@@ -62,24 +65,55 @@ fn a_nat_service_masquerades_to_the_backends_own_ports() {
 #[test]
 fn a_backend_that_keeps_has_weight_0_and_one_that_is_out_no_entry() {
     let service = nat();
-    let keys: Vec<_> = service
-        .backends
-        .iter()
-        .map(|b| (service.key(), b.key()))
-        .collect();
-    let mut parts = Parts::default();
-    parts.backends.insert(keys[0], Part::Keeps);
-    parts.backends.insert(keys[1], Part::Out);
+    let is = |backend: BackendKey, admission, weight| {
+        let change = Change { admission, weight };
+        ((service.key(), backend), change)
+    };
+    let [first, second] = [service.backends[0].key(), service.backends[1].key()];
+    let mut changes = Changes::from([
+        is(first, Admission::Closed, Some(9)),
+        is(second, Admission::Out, None),
+    ]);
     assert_eq!(
-        weights(&compose([&service], &parts)),
+        weights(&compose([&service], &changes)),
         [("172.16.0.101:8080".into(), 0)]
     );
-    parts.fallbacks.insert(service.key());
+    let fallback = service.fallback.as_ref().unwrap().key();
+    changes.extend([is(fallback, Admission::Alone, None)]);
     assert_eq!(
-        weights(&compose([&service], &parts)),
+        weights(&compose([&service], &changes)),
         [
             ("172.16.0.101:8080".into(), 0),
             ("172.16.0.110:81".into(), 1)
+        ]
+    );
+}
+
+#[test]
+fn the_operators_weight_goes_before_that_of_the_file_and_drained_is_weight_0() {
+    let service = nat();
+    let [first, second] = [service.backends[0].key(), service.backends[1].key()];
+    let changes = Changes::from([
+        (
+            (service.key(), first),
+            Change {
+                weight: Some(7),
+                ..Change::default()
+            },
+        ),
+        (
+            (service.key(), second),
+            Change {
+                admission: Admission::Drained,
+                weight: Some(5),
+            },
+        ),
+    ]);
+    assert_eq!(
+        weights(&compose([&service], &changes)),
+        [
+            ("172.16.0.101:8080".into(), 7),
+            ("172.16.0.102:8081".into(), 0)
         ]
     );
 }
@@ -90,7 +124,7 @@ fn direct_routing_and_tunnel_are_ipvss_own() {
         "  - { name: web, address: 10.0.0.125, port: 53, protocol: udp,\n      \
          backends: [{ address: 172.16.0.101 }, { address: 172.16.0.102, forwarding: tunnel, weight: 0 }] }\n",
     );
-    let table = compose(&service, &Parts::default());
+    let table = compose(&service, &Changes::new());
     let (key, entry) = table.iter().next().unwrap();
     assert_eq!(key.to_string(), "10.0.0.125:53/udp");
     let methods: Vec<_> = entry.destinations.values().map(|d| d.method).collect();

@@ -36,7 +36,7 @@ fn ubuntu_without_a_bpftool_package_gets_the_one_per_kernel() {
 #[test]
 fn only_the_daemons_of_the_lab_are_disabled() {
     let daemons: Vec<_> = TOOLS.iter().filter_map(|tool| tool.daemon).collect();
-    assert_eq!(daemons, ["nginx", "haproxy", "keepalived"]);
+    assert_eq!(daemons, ["prometheus", "nginx", "haproxy", "keepalived"]);
 }
 
 #[test]

@@ -1,0 +1,210 @@
+//! Three small questions to generic netlink and nf_tables, each one message long. The kernel answers
+//! within `send`, so nothing waits here.
+
+use std::io;
+
+use netlink_sys::{
+    Socket, SocketAddr,
+    protocols::{NETLINK_GENERIC, NETLINK_NETFILTER},
+};
+use nix::errno::Errno;
+
+use crate::{
+    doctor::facts::{Offloads, Seen, Unseen},
+    types::IfIndex,
+};
+
+/// What the driver says that it can do with XDP (Linux 6.3).
+pub(super) fn xdp_features(interface: IfIndex) -> Seen<u64> {
+    let old = "the kernel cannot be asked what its driver can (before Linux 6.3)";
+    let attributes = attribute(NETDEV_A_DEV_IFINDEX, &interface.get().to_ne_bytes());
+    let answer = generic("netdev", NETDEV_CMD_DEV_GET, &attributes).map_err(|error| {
+        Unseen(match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
+            Errno::ENOENT | Errno::EOPNOTSUPP => old.to_owned(),
+            _ => format!("the driver cannot be asked: {error}"),
+        })
+    })?;
+    let features = find(&answer, NETDEV_A_DEV_XDP_FEATURES);
+    features
+        .and_then(|bytes| bytes.try_into().ok().map(u64::from_ne_bytes))
+        .ok_or_else(|| Unseen(old.to_owned()))
+}
+
+/// Which features of an interface are on, as `ethtool -k` shows them.
+pub(super) fn offloads(interface: IfIndex) -> Seen<Offloads> {
+    let index = attribute(ETHTOOL_A_HEADER_DEV_INDEX, &interface.get().to_ne_bytes());
+    let header = attribute(ETHTOOL_A_FEATURES_HEADER | NESTED, &index);
+    let answer = generic("ethtool", ETHTOOL_MSG_FEATURES_GET, &header)
+        .map_err(|error| Unseen(format!("its offloads cannot be read: {error}")))?;
+    let active = find(&answer, ETHTOOL_A_FEATURES_ACTIVE).unwrap_or_default();
+    let bits = find(active, ETHTOOL_A_BITSET_BITS).unwrap_or_default();
+    let mut offloads = Offloads::default();
+    // Only those that are on are listed.
+    for (_, bit) in attributes(bits) {
+        let name = find(bit, ETHTOOL_A_BITSET_BIT_NAME).unwrap_or_default();
+        match name.strip_suffix(b"\0").unwrap_or(name) {
+            b"rx-lro" => offloads.lro = true,
+            b"rx-gro-hw" => offloads.gro_hw = true,
+            b"tx-checksum-ip-generic" | b"tx-checksum-ipv4" | b"tx-checksum-ipv6" => {
+                offloads.tx_checksum = true;
+            }
+            _ => {}
+        }
+    }
+    Ok(offloads)
+}
+
+/// Whether there are any tables of nftables.
+pub(super) fn has_nftables() -> Seen<bool> {
+    let kind = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE;
+    // Any family, version 0, no resource.
+    let answer = exchange(NETLINK_NETFILTER, kind, REQUEST | DUMP, &[0; 4]);
+    match answer {
+        Ok((kind, _)) => Ok(kind != DONE),
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
+        Err(error) => Err(Unseen(format!("nftables cannot be asked: {error}"))),
+    }
+}
+
+/// The attributes of the answer to a command of a family.
+fn generic(family: &str, command: u8, attributes: &[u8]) -> io::Result<Vec<u8>> {
+    let name = attribute(CTRL_ATTR_FAMILY_NAME, format!("{family}\0").as_bytes());
+    let (_, answer) = exchange(
+        NETLINK_GENERIC,
+        GENL_ID_CTRL,
+        REQUEST,
+        &[&[CTRL_CMD_GETFAMILY, 1, 0, 0], name.as_slice()].concat(),
+    )?;
+    let id = answer
+        .get(GENERIC_HEADER..)
+        .and_then(|a| find(a, CTRL_ATTR_FAMILY_ID));
+    let id = id.and_then(|bytes| bytes.try_into().ok().map(u16::from_ne_bytes));
+    let id = id.ok_or_else(|| io::Error::from(Errno::ENOENT))?;
+    let message = [&[command, 1, 0, 0], attributes].concat();
+    let (_, answer) = exchange(NETLINK_GENERIC, id, REQUEST, &message)?;
+    Ok(answer.get(GENERIC_HEADER..).unwrap_or_default().to_vec())
+}
+
+/// Sends one message; the type and the payload of the first that comes back.
+fn exchange(protocol: isize, kind: u16, flags: u16, payload: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+    let length = u32::try_from(HEADER + payload.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut message = Vec::from(length.to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
+    message.extend([0; 8]); // Sequence number and port: this socket asks once.
+    message.extend(payload);
+    let socket = Socket::new(protocol)?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    socket.set_non_blocking(true)?;
+    socket.send(&message, 0)?;
+    let (answer, _) = socket.recv_from_full()?;
+    let short = || io::Error::from(io::ErrorKind::UnexpectedEof);
+    let word = |at: usize| {
+        answer
+            .get(at..at + 4)
+            .and_then(|b| <[u8; 4]>::try_from(b).ok())
+    };
+    let length = u32::from_ne_bytes(word(0).ok_or_else(short)?);
+    let [kind_low, kind_high, ..] = word(4).ok_or_else(short)?;
+    let kind = u16::from_ne_bytes([kind_low, kind_high]);
+    if kind == ERROR {
+        let code = i32::from_ne_bytes(word(HEADER).ok_or_else(short)?);
+        return Err(io::Error::from_raw_os_error(code.wrapping_neg()));
+    }
+    let end = usize::try_from(length)
+        .unwrap_or(usize::MAX)
+        .min(answer.len());
+    Ok((kind, answer.get(HEADER..end).unwrap_or_default().to_vec()))
+}
+
+/// A `struct nlattr` with its value, padded.
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(ATTRIBUTE + value.len()).unwrap_or(u16::MAX);
+    let mut bytes = Vec::from(length.to_ne_bytes());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+    bytes
+}
+
+/// Types, without flags, and values.
+fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let (&[a, b, c, d], _) = bytes.split_first_chunk::<ATTRIBUTE>()?;
+        let length = usize::from(u16::from_ne_bytes([a, b]));
+        let value = bytes.get(ATTRIBUTE..length)?;
+        let next = length.next_multiple_of(ALIGNMENT).min(bytes.len());
+        bytes = &bytes[next..];
+        Some((u16::from_ne_bytes([c, d]) & !FLAGS, value))
+    })
+}
+
+fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
+    attributes(bytes).find_map(|(found, value)| (found == kind).then_some(value))
+}
+
+/// `struct nlmsghdr`
+const HEADER: usize = 16;
+/// `struct genlmsghdr`
+const GENERIC_HEADER: usize = 4;
+/// `struct nlattr`
+const ATTRIBUTE: usize = 4;
+/// `NLA_ALIGNTO`
+const ALIGNMENT: usize = 4;
+/// `NLA_F_NESTED`
+const NESTED: u16 = 1 << 15;
+/// `NLA_F_NESTED | NLA_F_NET_BYTEORDER`
+const FLAGS: u16 = 0xc000;
+/// `NLM_F_REQUEST`
+const REQUEST: u16 = 1;
+/// `NLM_F_DUMP`
+const DUMP: u16 = 0x300;
+/// `NLMSG_ERROR`
+const ERROR: u16 = 2;
+/// `NLMSG_DONE`
+const DONE: u16 = 3;
+/// include/uapi/linux/genetlink.h
+const GENL_ID_CTRL: u16 = 0x10;
+const CTRL_CMD_GETFAMILY: u8 = 3;
+const CTRL_ATTR_FAMILY_ID: u16 = 1;
+const CTRL_ATTR_FAMILY_NAME: u16 = 2;
+/// include/uapi/linux/netdev.h
+const NETDEV_CMD_DEV_GET: u8 = 1;
+const NETDEV_A_DEV_IFINDEX: u16 = 1;
+const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
+/// include/uapi/linux/ethtool_netlink.h
+const ETHTOOL_MSG_FEATURES_GET: u8 = 11;
+const ETHTOOL_A_FEATURES_HEADER: u16 = 1;
+const ETHTOOL_A_FEATURES_ACTIVE: u16 = 4;
+const ETHTOOL_A_HEADER_DEV_INDEX: u16 = 1;
+const ETHTOOL_A_BITSET_BITS: u16 = 3;
+const ETHTOOL_A_BITSET_BIT_NAME: u16 = 2;
+/// include/uapi/linux/netfilter/nfnetlink.h, nf_tables.h
+const NFNL_SUBSYS_NFTABLES: u16 = 10;
+const NFT_MSG_GETTABLE: u16 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_read_as_they_were_written() {
+        let two = [attribute(1 | NESTED, b"abc"), attribute(2, b"")].concat();
+        let read: Vec<_> = attributes(&two).collect();
+        assert_eq!(read, [(1, &b"abc"[..]), (2, &b""[..])]);
+        assert_eq!(find(&two, 2), Some(&b""[..]));
+        assert_eq!(find(&two, 3), None);
+    }
+
+    #[test]
+    fn lengths_that_lie_end_the_list() {
+        for bytes in [
+            &[0, 0, 0, 0][..],
+            &[3, 0, 1, 0],
+            &[9, 0, 1, 0, 7, 7, 7, 7],
+            &[4, 0],
+        ] {
+            assert_eq!(attributes(bytes).count(), 0, "{bytes:?}");
+        }
+    }
+}
