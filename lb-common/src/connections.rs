@@ -226,6 +226,11 @@ pub trait Memory: Sized {
     fn secret(&self) -> u64;
     /// Byte offset of the home set for a random number.
     fn home(&self, random: u32) -> u32;
+    /// The offset of a way, which is within the table: for the verifiers of old kernels (6.1), which after
+    /// `^` know nothing any more of what two numbers were, masked once more in the program.
+    fn bounded(&self, way: u32) -> u32 {
+        way
+    }
     /// The word at a byte offset (a multiple of 8, at most a set beyond a home), read once.
     fn load(&self, at: u32) -> u64;
     /// Stores a word of a way that is [`Value::BUSY`].
@@ -236,6 +241,12 @@ pub trait Memory: Sized {
     /// so needs little of a small stack.
     fn zero(&self) -> u32 {
         0
+    }
+    /// `word`, in the program by a way that the compiler cannot see: it has a value also where nobody will
+    /// look at it. What has none may be carried on the stack without having been written there, and
+    /// kernels before 6.3 refuse to read that.
+    fn written(&self, word: u64) -> u64 {
+        word
     }
     /// The time in ticks of [`TICK_SHIFT`].
     fn now(&self) -> u32;
@@ -269,26 +280,37 @@ fn home<M: Memory>(memory: &M, tag: u64) -> u32 {
 
 /// The `n`-th way (of [`WAYS`]).
 #[inline(always)]
-const fn way(home: u32, n: u32) -> u32 {
+fn way<M: Memory>(memory: &M, home: u32, n: u32) -> u32 {
     let set = if n < WAYS / 2 { home } else { home ^ SET };
-    set + (n % (WAYS / 2)) * WAY
+    memory.bounded(set + (n % (WAYS / 2)) * WAY)
 }
 
 /// Looks a flow up.
 #[inline(always)]
 pub fn find<M: Memory>(memory: &M, tag: u64) -> Option<Hit> {
     let home = home(memory, tag);
+    let mut hit = Hit {
+        at: 0,
+        value: Value::FREE,
+    };
+    let mut is_there = false;
     let mut n = memory.zero();
     while n < WAYS {
-        let at = way(home, n);
+        let at = way(memory, home, n);
         // The value before the tag: see the top of this file.
         let value = Value::from_word(memory.load(at + 8));
         if memory.load(at) == tag && value.is_taken() {
-            return Some(Hit { at, value });
+            hit = Hit { at, value };
+            is_there = true;
+            break;
         }
         n += 1;
     }
-    None
+    let hit = Hit {
+        at: memory.written(hit.at.into()) as u32,
+        value: Value::from_word(memory.written(hit.value.word())),
+    };
+    is_there.then_some(hit)
 }
 
 /// Notes that another packet of a remembered flow went by. Whether that says more than the one before:
@@ -367,7 +389,7 @@ fn weakest<M: Memory>(memory: &M, home: u32, now: u32) -> Option<(u32, Value)> {
     let mut best_rank = u32::MAX;
     let mut n = memory.zero();
     while n < WAYS {
-        let at = way(home, n);
+        let at = way(memory, home, n);
         let value = Value::from_word(memory.load(at + 8));
         // State above, freshness below; a busy way is stronger than all.
         let rank = (value.state_byte() as u32) << 24 | (TICK_MASK - value.idle(now));
