@@ -8,6 +8,7 @@ use lb_tests::{
     netns::Host,
     realserver,
     topology::{Network, VIP},
+    wait::wait_for,
     web::Web,
 };
 
@@ -68,13 +69,17 @@ fn the_same_file_serves_by_xdp_and_by_ipvs() {
                 wait_for_backend(&agent, "web", web, "up", SOON)?;
             }
             site.wait_for_answers(&["web1", "web2"])?;
-            let service = agent.status()?["services"][0].clone();
             let expected = if engine == "ipvs" { "ipvs" } else { "xdp" };
-            ensure!(service["engine"] == expected, "{service}");
-            for backend in ipvsadm::list(&service["backends"]) {
-                ensure!(backend["packets"].as_u64() > Some(0), "{backend}");
-                ensure!(backend["new_flows"].as_u64() > Some(0), "{backend}");
-            }
+            // IPVS adds its counters up every two seconds.
+            wait_for("counters of both", SOON, || {
+                let service = agent.status()?["services"][0].clone();
+                ensure!(service["engine"] == expected, "{service}");
+                for backend in ipvsadm::list(&service["backends"]) {
+                    ensure!(backend["packets"].as_u64() > Some(0), "{backend}");
+                    ensure!(backend["new_flows"].as_u64() > Some(0), "{backend}");
+                }
+                Ok::<_, anyhow::Error>(())
+            })?;
             ipvsadm::equals_status(&agent)?;
             agent.stop()?;
         }

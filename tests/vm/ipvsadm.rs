@@ -51,8 +51,9 @@ pub(crate) fn equals_status(agent: &Agent) -> Result<()> {
         let name = format!("{} {at} {scheduler}", text(&service["protocol"]));
         let mut servers = BTreeMap::new();
         for backend in list(&service["backends"]) {
+            let said = backend["override"]["weight"].as_u64();
             let weight = match text(&backend["state"]) {
-                "up" => backend["weight"].as_u64().unwrap_or(0),
+                "up" => said.or(backend["weight"].as_u64()).unwrap_or(0),
                 "no_new_flows" => 0,
                 _ => continue,
             };
@@ -63,6 +64,11 @@ pub(crate) fn equals_status(agent: &Agent) -> Result<()> {
             };
             let at = format!("{}:{}", text(&backend["address"]), backend["port"]);
             servers.insert(at, (way.to_owned(), weight));
+        }
+        let fallback = &service["fallback"];
+        if fallback["serves"] == true {
+            let at = format!("{}:{}", text(&fallback["address"]), fallback["port"]);
+            servers.insert(at, ("Masq".to_owned(), 1));
         }
         expected.insert(name, servers);
     }

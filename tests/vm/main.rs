@@ -7,4 +7,5 @@ mod ipvsadm;
 mod kernel;
 mod nat;
 mod pair;
+mod s0;
 mod support;

@@ -1,18 +1,21 @@
 //! NAT through IPVS.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, ensure};
 use lb_tests::{
     ballast::{Agent, wait_for_backend},
-    client::Get,
+    client::{Connection, Get},
     lab::Lab,
     netns::Host,
     topology::VIP,
+    wait::wait_for,
     web::Web,
 };
 
 use crate::{
     ipvsadm,
-    support::{GATEWAY, SOON, Site, WEB_PORT, backends, connect, in_lab, own_vip},
+    support::{GATEWAY, SOON, Site, WEB_PORT, backends, connect, in_lab, own_vip, web_address},
 };
 
 fn config(weights: &[u16], more: &str) -> String {
@@ -77,23 +80,76 @@ fn nat_maps_ports_and_follows_health_reload_and_weight() {
 }
 
 #[test]
+fn the_operator_drains_weighs_and_disables_and_a_lost_quorum_has_a_fallback() {
+    in_lab(|lab| {
+        let more = format!(
+            "    quorum: {{ up: 2 }}\n    fallback: {{ address: {}, port: {WEB_PORT} }}\n",
+            web_address(3)
+        );
+        let (site, agent) = start(lab, 3, &config(&[1, 1], &more))?;
+        let backend = |words: &[&str]| -> Result<()> {
+            let args = [&["backend"], words].concat();
+            let output = agent.ballast(&args)?;
+            ensure!(output.status.success(), "{output:?}");
+            ipvsadm::equals_status(&agent)
+        };
+        site.wait_for_answers(&["web1", "web2"])?;
+        backend(&["weight", "web", "web1", "5"])?;
+
+        // Drained, it keeps the connection it has; the other one is worth two by itself.
+        let open = Get::new((VIP, 80)).limit(SOON);
+        let mut connections = Vec::new();
+        for _ in 0..8 {
+            connections.push(site.client.run(|| Connection::open(&open))?);
+        }
+        backend(&["weight", "web", "web1", "2"])?;
+        backend(&["drain", "web", "web2"])?;
+        site.all_answer(&["web1"])?;
+        let mut served = BTreeSet::new();
+        for mut connection in connections {
+            connection.request()?;
+            served.insert(connection.finish()?.server);
+        }
+        ensure!(
+            served.len() == 2,
+            "open connections were served by {served:?}"
+        );
+
+        // Below quorum, the fallback has it.
+        backend(&["disable", "web", "web1"])?;
+        site.all_answer(&["web3"])?;
+        let status = agent.status()?;
+        let fallback = &status["services"][0]["fallback"];
+        ensure!(fallback["serves"] == true, "{fallback}");
+        for name in ["web1", "web2"] {
+            backend(&["enable", "web", name])?;
+        }
+        site.wait_for_answers(&["web1", "web2"])
+    });
+}
+
+#[test]
 fn counters_of_nat_backends_are_in_status() {
     in_lab(|lab| {
         let (site, agent) = start(lab, 1, &config(&[1], ""))?;
         site.wait_for_answers(&["web1"])?;
-        let status = agent.status()?;
-        let service = &status["services"][0];
-        let backend = &service["backends"][0];
-        ensure!(
-            service["engine"] == "ipvs" && service["engine_reason"] == "nat is IPVS's",
-            "{service}"
-        );
-        for row in [service, backend] {
-            ensure!(row["new_flows"].as_u64() >= Some(12), "{row}");
-            ensure!(row["packets"].as_u64() > row["new_flows"].as_u64(), "{row}");
-            ensure!(row["bytes"].as_u64() > row["packets"].as_u64(), "{row}");
-        }
-        ensure!(backend["connections"]["inactive"].is_u64(), "{backend}");
+        // IPVS adds its counters up every two seconds.
+        wait_for("counters", SOON, || {
+            let status = agent.status()?;
+            let service = &status["services"][0];
+            let backend = &service["backends"][0];
+            ensure!(
+                service["engine"] == "ipvs" && service["engine_reason"] == "nat is IPVS's",
+                "{service}"
+            );
+            for row in [service, backend] {
+                ensure!(row["new_flows"].as_u64() >= Some(12), "{row}");
+                ensure!(row["packets"].as_u64() > row["new_flows"].as_u64(), "{row}");
+                ensure!(row["bytes"].as_u64() > row["packets"].as_u64(), "{row}");
+            }
+            ensure!(backend["connections"]["inactive"].is_u64(), "{backend}");
+            Ok::<_, anyhow::Error>(())
+        })?;
         Ok(())
     });
 }

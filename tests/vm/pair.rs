@@ -47,9 +47,9 @@ fn an_open_download_goes_on_over_a_failover_of_the_gateways() {
             .dir()
             .join(format!("nginx-{WEB_PORT}/slow"));
         fs::write(slow, "web1\n".repeat(96 << 10))?; // 30 s at its pace
-        let hosts = [site.balancer(lab, "lb1", 2)?, site.balancer(lab, "lb2", 3)?];
-        let first = Agent::start(&hosts[0], &config(150))?;
-        let second = Agent::start(&hosts[1], &config(100))?;
+        let gateways = [site.gateway(lab, "lb1", 2)?, site.gateway(lab, "lb2", 3)?];
+        let first = Agent::start(&gateways[0].host, &config(150))?;
+        let second = Agent::start(&gateways[1].host, &config(100))?;
         wait_for("lb1 to be master, lb2 backup", SOON, || {
             let states = (state(&first)?, state(&second)?);
             ensure!(
@@ -67,12 +67,12 @@ fn an_open_download_goes_on_over_a_failover_of_the_gateways() {
         download.request()?;
         let port = download.source()?.port();
         wait_for("the connection to be known to lb2", SOON, || {
-            let connections = hosts[1].read("/proc/net/ip_vs_conn")?;
+            let connections = gateways[1].host.sh("cat /proc/net/ip_vs_conn")?;
             let known = connections.contains(&format!("0A00002C {port:04X}"));
             ensure!(known, "{connections}");
             Ok::<_, anyhow::Error>(())
         })?;
-        hosts[0].kill_power()?;
+        gateways[0].power_off()?;
         drop(first);
         wait_for("lb2 to be master", SOON, || {
             let state = state(&second)?;

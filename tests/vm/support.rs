@@ -13,7 +13,7 @@ use lb_tests::{
     lab::{self, Lab},
     netns::Host,
     require::Need,
-    topology::{Network, Nic, VIP},
+    topology::{Network, Nic, Port, VIP},
     wait::wait_for,
     web::Web,
 };
@@ -74,10 +74,18 @@ impl Site {
 
     /// A balancer with `eth0` in front and `eth1` behind.
     pub(crate) fn balancer(&self, lab: &Lab, name: &str, number: u8) -> Result<Host> {
+        self.gateway(lab, name, number).map(|gateway| gateway.host)
+    }
+
+    /// The same with its cables, to be pulled.
+    pub(crate) fn gateway(&self, lab: &Lab, name: &str, number: u8) -> Result<Gateway> {
         let host = lab.host(name)?;
-        connect(&self.front, &host, "eth0", Ipv4Addr::new(10, 0, 0, number))?;
-        connect(&self.back, &host, "eth1", Ipv4Addr::new(10, 1, 0, number))?;
-        Ok(host)
+        let front = connect(&self.front, &host, "eth0", Ipv4Addr::new(10, 0, 0, number))?;
+        let back = connect(&self.back, &host, "eth1", Ipv4Addr::new(10, 1, 0, number))?;
+        Ok(Gateway {
+            host,
+            cables: [front, back],
+        })
     }
 
     /// Expects requests to the virtual address to be answered, all of them, by exactly `names`.
@@ -103,6 +111,21 @@ impl Site {
     }
 }
 
+/// A balancer between two networks.
+pub(crate) struct Gateway {
+    pub(crate) host: Host,
+    pub(crate) cables: [Port; 2],
+}
+
+impl Gateway {
+    /// Nothing of it is heard any more.
+    pub(crate) fn power_off(&self) -> Result<()> {
+        self.cables.iter().try_for_each(Port::cut)?;
+        self.host.kill_power()?;
+        self.cables.iter().try_for_each(Port::unplug)
+    }
+}
+
 /// The address of `webN`.
 pub(crate) fn web_address(n: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 1, 0, 100 + n)
@@ -114,9 +137,9 @@ pub(crate) fn connect(
     host: &Host,
     device: &str,
     address: Ipv4Addr,
-) -> Result<()> {
+) -> Result<Port> {
     let nic = Nic::new(device).address(Ipv4Net::new(address, 24)?);
-    network.connect(host, &nic).map(drop)
+    network.connect(host, &nic)
 }
 
 /// The virtual address on the balancer's front side.

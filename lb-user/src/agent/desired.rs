@@ -168,7 +168,7 @@ impl Desired {
         }
         let reason = format!("{error:#}");
         tracing::warn!(reason, "XDP cannot be had; IPVS forwards in its place");
-        self.engines.no_xdp = Some(reason);
+        self.engines.no_xdp = Some(in_short(&reason));
         Ok(())
     }
 
@@ -314,8 +314,8 @@ impl Desired {
     }
 
     /// The end. `clean`: nothing of ours stays in the kernel.
-    pub(super) fn stop(&mut self, clean: bool) {
-        self.ipvs.stop(clean);
+    pub(super) async fn stop(&mut self, clean: bool) {
+        self.ipvs.stop(clean).await;
         let Some(mut datapath) = self.datapath.take() else {
             return;
         };
@@ -327,6 +327,16 @@ impl Desired {
             tracing::info!("stopped: the data plane goes on forwarding");
         }
     }
+}
+
+/// The beginning of a reason: a verifier's runs to thousands of lines.
+fn in_short(reason: &str) -> String {
+    let line = reason.lines().next().unwrap_or_default();
+    let mut short: String = line.chars().take(REASON).collect();
+    if short.len() < reason.len() {
+        short.push('…');
+    }
+    short
 }
 
 /// Map sizes for a configuration: room to grow without a restart.
@@ -353,6 +363,8 @@ fn capacity(config: &Config) -> Capacity {
     }
 }
 
+/// Characters of a reason that `status` and the metrics have.
+const REASON: usize = 300;
 /// Maps are made for this many times what is configured.
 const HEADROOM: usize = 4;
 /// How long the start waits for next hops.

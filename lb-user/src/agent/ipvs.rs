@@ -24,7 +24,10 @@ use crate::{
     },
 };
 
+mod rules;
 pub(super) mod status;
+
+use rules::{Follower, Progress};
 
 /// What is wanted of IPVS.
 pub(super) struct Wanted<'a> {
@@ -46,8 +49,8 @@ pub(super) struct Ipvs {
     client: Option<Client>,
     /// What the kernel was last known to have of ours; `None`: it is asked.
     applied: Option<Table>,
-    /// Rules of nftables in force; `None`: not known.
-    rules: Option<Option<String>>,
+    /// Rules of nftables.
+    rules: Follower,
     ticks: u32,
     /// What keeps IPVS from following.
     trouble: Option<String>,
@@ -70,11 +73,11 @@ impl Ipvs {
         let dir = runtime_dir.join("ipvs");
         let text = fs::read_to_string(dir.join(OWNED)).unwrap_or_default();
         Self {
+            rules: Follower::new(dir.join("masquerade.nft")),
             dir,
             owned: Owned::read(&text),
             client: None,
             applied: None,
-            rules: None,
             ticks: 0,
             trouble: None,
             notices: Vec::new(),
@@ -107,11 +110,17 @@ impl Ipvs {
         if look {
             self.applied = None;
         }
+        self.rules.retry();
         self.trouble.is_some() || (look && self.owned != Owned::default())
     }
 
+    /// Waits until [`reconcile`](Self::reconcile) has more to do, because a program has ended. Cancel safe.
+    pub(super) async fn changed(&mut self) {
+        self.rules.changed().await;
+    }
+
     /// The end. `clean`: nothing of ours stays in the kernel.
-    pub(super) fn stop(&mut self, clean: bool) {
+    pub(super) async fn stop(&mut self, clean: bool) {
         if !clean || self.owned == Owned::default() {
             return;
         }
@@ -121,7 +130,12 @@ impl Ipvs {
             sync: None,
             manage_sysctls: false,
         };
-        for trouble in self.try_reconcile(&nothing) {
+        let mut troubles = self.try_reconcile(&nothing);
+        while self.rules.is_busy() {
+            self.rules.changed().await;
+            troubles = self.try_reconcile(&nothing);
+        }
+        for trouble in troubles {
             tracing::error!(error = trouble, "something of IPVS stays in the kernel");
         }
         tracing::info!("stopped: IPVS has none of our services");
@@ -232,18 +246,21 @@ impl Ipvs {
 
     fn set_masquerade(&mut self, services: &[&Service]) -> Result<(), String> {
         let rules = masquerade::rules(services.iter().copied());
-        if self.rules.as_ref() == Some(&rules) || (rules.is_none() && !self.owned.masquerade) {
+        if rules.is_none() && !self.owned.masquerade {
             return Ok(());
         }
         if rules.is_some() && !self.owned.masquerade {
             self.owned.masquerade = true;
             self.record(true).map_err(|error| chain(&error))?;
         }
-        masquerade::apply(rules.as_deref()).map_err(|error| chain(&error))?;
-        self.owned.masquerade = rules.is_some();
-        self.rules = Some(rules);
-        self.record(!self.owned.masquerade)
-            .map_err(|error| chain(&error))
+        match self.rules.follow(&rules) {
+            Progress::Done => {
+                self.owned.masquerade = rules.is_some();
+                self.record(rules.is_none()).map_err(|error| chain(&error))
+            }
+            Progress::UnderWay(None) => Ok(()),
+            Progress::UnderWay(Some(error)) | Progress::Failed(error) => Err(error),
+        }
     }
 
     fn set_sysctls(&mut self, wanted: &Wanted<'_>) -> Result<(), String> {

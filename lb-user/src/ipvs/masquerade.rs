@@ -6,21 +6,34 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, Write as _},
-    process::{Command, Stdio},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
-use crate::config::model::{Forwarding, Service};
+use crate::{
+    config::model::{Command, Forwarding, Service},
+    exec::{self, Limits, Outcome},
+};
 
 /// The table could not be replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum MasqueradeError {
-    /// `nft` cannot be run.
+    /// There is no `nft`.
     #[error("`nat.masquerade` needs the program nft: install the package nftables")]
-    Run(#[source] io::Error),
-    /// It refused.
-    #[error("nft refused the rules of `nat.masquerade`: {0}")]
-    Refused(String),
+    Missing,
+    /// The rules cannot be written down for it.
+    #[error("cannot write `{}`", .path.display())]
+    Write {
+        /// Where to.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
+    /// It did not do it.
+    #[error("nft did not take the rules of `nat.masquerade`: {0}")]
+    Refused(Outcome),
 }
 
 /// The rules for those of `services` that want them, as `nft` reads them; `None` if none does.
@@ -51,30 +64,42 @@ pub fn rules<'a>(services: impl IntoIterator<Item = &'a Service>) -> Option<Stri
     })
 }
 
-/// Replaces our table by `rules`, or removes it. In one transaction of the kernel's.
+/// Replaces our table by `rules`, or removes it, in one transaction of the kernel's. `file` is where `nft`
+/// reads them. Dropping this kills `nft`: then all is done, or nothing.
 ///
 /// # Errors
-/// `nft` cannot be run, or refuses.
-pub fn apply(rules: Option<&str>) -> Result<(), MasqueradeError> {
-    let mut child = Command::new("nft")
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(MasqueradeError::Run)?;
-    let mut stdin = child.stdin.take().expect("stdin is piped");
-    let written = stdin.write_all(rules.unwrap_or(REMOVAL).as_bytes());
-    drop(stdin);
-    let output = child.wait_with_output().map_err(MasqueradeError::Run)?;
-    if output.status.success() {
-        return written.map_err(MasqueradeError::Run);
+/// `nft` cannot be run, refuses, or takes too long.
+pub async fn apply(file: &Path, rules: Option<&str>) -> Result<(), MasqueradeError> {
+    let write = async {
+        if let Some(dir) = file.parent() {
+            tokio::fs::create_dir_all(dir).await?;
+        }
+        tokio::fs::write(file, rules.unwrap_or(REMOVAL)).await
+    };
+    write.await.map_err(|error| MasqueradeError::Write {
+        path: file.to_owned(),
+        error,
+    })?;
+    let there = PLACES.iter().map(Path::new).find(|path| path.exists());
+    let args = vec!["-f".to_owned(), file.display().to_string()];
+    let nft = there.and_then(|path| Command::new(path.to_owned(), args));
+    let nft = nft.ok_or(MasqueradeError::Missing)?;
+    let outcome = exec::run(&nft, &[], &Limits::check(LIMIT, None)).await;
+    match outcome.verdict() {
+        Some(true) => Ok(()),
+        _ => Err(MasqueradeError::Refused(outcome)),
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let first = said.lines().next().unwrap_or("no reason given");
-    Err(MasqueradeError::Refused(first.to_owned()))
 }
 
+/// Where distributions have `nft`.
+const PLACES: &[&str] = &[
+    "/usr/sbin/nft",
+    "/sbin/nft",
+    "/usr/bin/nft",
+    "/usr/local/sbin/nft",
+];
+/// How long it may take: the kernel waits for others who change its rules.
+const LIMIT: Duration = Duration::from_secs(30);
 const TABLE: &str = "inet ballast";
 /// Adding it first makes the removal succeed where it is not there.
 const REMOVAL: &str = "table inet ballast\ndelete table inet ballast\n";
