@@ -242,11 +242,11 @@ pub trait Memory: Sized {
     fn zero(&self) -> u32 {
         0
     }
-    /// `word`, in the program by a way that the compiler cannot see: it has a value also where nobody will
-    /// look at it. What has none may be carried on the stack without having been written there, and
-    /// kernels before 6.3 refuse to read that.
-    fn written(&self, word: u64) -> u64 {
-        word
+    /// `number`, in the program by a way that the verifier cannot follow. What it has learnt of a number
+    /// on each of several ways would keep them apart in all that comes after; so they are one again.
+    /// `other` is any number of which it knows nothing.
+    fn blurred(&self, number: u64, _other: u64) -> u64 {
+        number
     }
     /// The time in ticks of [`TICK_SHIFT`].
     fn now(&self) -> u32;
@@ -285,32 +285,31 @@ fn way<M: Memory>(memory: &M, home: u32, n: u32) -> u32 {
     memory.bounded(set + (n % (WAYS / 2)) * WAY)
 }
 
+/// [`Memory::blurred`] for the offset of a way.
+#[inline(always)]
+fn blurred_way<M: Memory>(memory: &M, at: u32, other: u64) -> u32 {
+    memory.bounded(memory.blurred(at.into(), other) as u32)
+}
+
 /// Looks a flow up.
 #[inline(always)]
 pub fn find<M: Memory>(memory: &M, tag: u64) -> Option<Hit> {
     let home = home(memory, tag);
-    let mut hit = Hit {
-        at: 0,
-        value: Value::FREE,
-    };
-    let mut is_there = false;
     let mut n = memory.zero();
+    let mut at = home;
+    let mut value = Value::FREE;
     while n < WAYS {
-        let at = way(memory, home, n);
+        at = way(memory, home, n);
         // The value before the tag: see the top of this file.
-        let value = Value::from_word(memory.load(at + 8));
+        value = Value::from_word(memory.load(at + 8));
         if memory.load(at) == tag && value.is_taken() {
-            hit = Hit { at, value };
-            is_there = true;
             break;
         }
         n += 1;
     }
-    let hit = Hit {
-        at: memory.written(hit.at.into()) as u32,
-        value: Value::from_word(memory.written(hit.value.word())),
-    };
-    is_there.then_some(hit)
+    // Before it is known whether there is one: else LLVM leaves the other case undefined.
+    let at = blurred_way(memory, at, tag);
+    (n < WAYS).then_some(Hit { at, value })
 }
 
 /// Notes that another packet of a remembered flow went by. Whether that says more than the one before:
@@ -364,7 +363,7 @@ pub fn remember<M: Memory>(
 ) -> Remembered {
     let (at, old) = match own {
         Some(hit) => (hit.at, hit.value),
-        None => match weakest(memory, home(memory, tag), now) {
+        None => match weakest(memory, home(memory, tag), tag, now) {
             Some(found) => found,
             None => return Remembered::Full,
         },
@@ -383,7 +382,7 @@ pub fn remember<M: Memory>(
 
 /// The way that a new flow gets: a free one, else the longest idle of the weakest state.
 #[inline(always)]
-fn weakest<M: Memory>(memory: &M, home: u32, now: u32) -> Option<(u32, Value)> {
+fn weakest<M: Memory>(memory: &M, home: u32, random: u64, now: u32) -> Option<(u32, Value)> {
     let mut best = home;
     let mut best_value = Value::FREE;
     let mut best_rank = u32::MAX;
@@ -396,7 +395,7 @@ fn weakest<M: Memory>(memory: &M, home: u32, now: u32) -> Option<(u32, Value)> {
         let rank = if value == Value::FREE { 0 } else { rank };
         if rank < best_rank {
             best_rank = rank;
-            best = at;
+            best = blurred_way(memory, at, random);
             best_value = value;
         }
         n += 1;

@@ -119,7 +119,8 @@ pub fn decide_parsed<'a, F: Frame, A: Arena, S: Steer + Fragments>(
     }
 }
 
-/// [`decide`] for a packet whose 5-tuple is known; `None` where it does not fit. What is left out here makes the common case short: three copies of this are in the program.
+/// [`decide`] for a whole packet of TCP or UDP. What is left out here makes the common case short: three
+/// copies of this are in the program.
 #[inline(always)]
 pub fn decide_plain<'a, F: Frame, A: Arena, S: Steer>(
     frame: &F,
@@ -127,20 +128,20 @@ pub fn decide_plain<'a, F: Frame, A: Arena, S: Steer>(
     steerer: &S,
     ingress: u32,
     packet: Parsed,
-) -> Option<Decision<'a>> {
+) -> Decision<'a> {
     let Some((front, found)) = service_of(frame, arena, ingress, &packet) else {
-        return Some(Decision::Pass);
+        return Decision::Pass;
     };
     let flags = match admit(frame, arena, &front, &packet) {
         Ok(flags) => flags,
-        Err(reason) => return Some(Decision::Drop(reason)),
+        Err(reason) => return Decision::Drop(reason),
     };
     let hash = flow_hash(found.entry.hash_key, found.entry.port_mask, &packet.flow);
     let backend = match ring::plain(arena, found.ring(arena), hash) {
         Some(backend) => backend,
         None => match steered(arena, steerer, &found, &packet, flags, hash) {
             Ok(backend) => backend,
-            Err(reason) => return Some(Decision::Drop(reason)),
+            Err(reason) => return Decision::Drop(reason),
         },
     };
     let forward = Forward {
@@ -150,11 +151,7 @@ pub fn decide_plain<'a, F: Frame, A: Arena, S: Steer>(
         hash,
         new_flow: is_new_flow(flags),
     };
-    match sendable(frame, arena, &front, forward) {
-        Ok(()) => Some(Decision::Forward(forward)),
-        Err(DropReason::TooBig) => None,
-        Err(reason) => Some(Decision::Drop(reason)),
-    }
+    finish(frame, arena, &front, forward)
 }
 
 /// The service that a packet is for, if it is for us at all.

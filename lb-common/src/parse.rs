@@ -394,11 +394,13 @@ fn extensions<F: Frame>(
     let mut fragment_id = 0;
     let mut walked = 0;
     while protocol != TCP && protocol != UDP && protocol != ICMPV6 {
-        if walked == MAX_EXTENSION_HEADERS {
-            return Err(defect(DropReason::ExtensionHeaders));
-        }
-        walked += 1;
         match protocol {
+            // Only one more header is one too many: what else may follow is not ours.
+            ipv6::HOP_BY_HOP | ipv6::DESTINATION_OPTIONS | ipv6::ROUTING | ipv6::FRAGMENT
+                if walked == MAX_EXTENSION_HEADERS =>
+            {
+                return Err(defect(DropReason::ExtensionHeaders));
+            }
             ipv6::HOP_BY_HOP | ipv6::DESTINATION_OPTIONS | ipv6::ROUTING => {
                 let header = frame
                     .view::<Extension>(at)
@@ -439,6 +441,7 @@ fn extensions<F: Frame>(
             }
             _ => return Err(Unparsed::Foreign),
         }
+        walked += 1;
     }
     Ok(Transport {
         at,

@@ -167,6 +167,9 @@ pub fn steer<A: Arena, M: Memory>(
     let entry: &ServiceEntry = arena.view(question.service).ok_or(DropReason::BadTable)?;
     let ring = Ring::open(arena, service::ring_of(arena, question.service))?;
     let client = Client::of(question, entry, memory.secret());
+    let client = Client {
+        tag: memory.blurred(client.tag, question.hash.into()),
+    };
     let hash = hash_of(question, client);
     let slot = ring.slot(slot_of(hash, ring.slots()))?;
     if slot.previous() == Previous::Plain {

@@ -237,10 +237,19 @@ impl Memory for Flows {
     }
 
     #[inline(always)]
-    fn written(&self, mut word: u64) -> u64 {
-        // SAFETY: one register moved to itself. Not `pure`, or it would be done only where it is needed.
-        unsafe { core::arch::asm!("{0} = {0}", inout(reg) word, options(nomem, nostack)) };
-        word
+    fn blurred(&self, number: u64, other: u64) -> u64 {
+        let mut number = number;
+        // SAFETY: registers only; twice the same is nothing, which neither compiler nor verifier sees.
+        unsafe {
+            core::arch::asm!(
+                "{number} ^= {other}",
+                "{number} ^= {other}",
+                number = inout(reg) number,
+                other = in(reg) other,
+                options(pure, nomem, nostack),
+            );
+        }
+        number
     }
 
     #[inline(always)]
@@ -364,19 +373,22 @@ const _: () = assert!(align_of::<Parsed>() <= align_of::<Scratch>());
 const _: () = assert!(size_of::<(Addr, DropReason)>() <= size_of::<Scratch>());
 const _: () = assert!(align_of::<(Addr, DropReason)>() <= align_of::<Scratch>());
 
-/// Notes where the fragments of a packet go.
-#[inline(always)]
+/// Notes where the fragments of a packet go. Not inlined, for what it needs of the stack.
+#[inline(never)]
 pub(crate) fn note_fragment(tag: u64, word: u64) {
     // Without a note the later fragments are dropped and counted.
     let (Ok(()) | Err(_)) = FRAGMENTS.insert(tag, word, 0);
 }
 
-/// Where they go.
-#[inline(always)]
-pub(crate) fn find_fragment(tag: u64) -> Option<u64> {
+/// Where they go, or [`NO_NOTE`]. Not inlined for the same reason.
+#[inline(never)]
+pub(crate) fn find_fragment(tag: u64) -> u64 {
     // SAFETY: read once; a note that another CPU replaces meanwhile is as good.
-    unsafe { FRAGMENTS.get(tag).copied() }
+    unsafe { FRAGMENTS.get(tag).copied() }.unwrap_or(NO_NOTE)
 }
+
+/// No note: there are not so many services.
+pub(crate) const NO_NOTE: u64 = u64::MAX - 1;
 
 /// Whether another answer may be given now; it is counted as given.
 #[inline(always)]

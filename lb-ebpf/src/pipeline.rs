@@ -27,16 +27,14 @@ pub(crate) fn run(ctx: XdpContext) -> u32 {
         return xdp_action::XDP_PASS;
     };
     // The two commonest shapes get code of their own: with offsets that the compiler knows, most
-    // checks and all choices by family are decided before the packet comes. Whatever a ring cannot
-    // answer alone starts again on the general way.
+    // checks and all choices by family are decided before the packet comes.
     if let Some(parsed) = parse::plain_ipv4(&packet) {
-        if let Some(decision) = decide::decide_plain(&packet, &arena, &Called, ingress, parsed) {
-            return carry_out(&mut packet, ingress, decision);
-        }
-    } else if let Some(parsed) = parse::plain_ipv6(&packet)
-        && let Some(decision) = decide::decide_plain(&packet, &arena, &Called, ingress, parsed)
-    {
-        return carry_out(&mut packet, ingress, decision);
+        let decision = decide::decide_plain(&packet, &arena, &Called, ingress, parsed);
+        return carry_out(&mut packet, decision);
+    }
+    if let Some(parsed) = parse::plain_ipv6(&packet) {
+        let decision = decide::decide_plain(&packet, &arena, &Called, ingress, parsed);
+        return carry_out(&mut packet, decision);
     }
     let parsed = match dissect(packet.ctx.ctx) {
         maps::PARSED => maps::parsed().map(Ok),
@@ -52,7 +50,7 @@ pub(crate) fn run(ctx: XdpContext) -> u32 {
         return xdp_action::XDP_PASS;
     };
     let decision = decide::decide_parsed(&packet, &arena, &Called, ingress, parsed);
-    carry_out(&mut packet, ingress, decision)
+    carry_out(&mut packet, decision)
 }
 
 /// Leaves what [`parse::packet()`] says for [`maps::parsed`] or [`maps::defect`], and says for which; 0
@@ -121,7 +119,10 @@ impl Fragments for Called {
 
     #[inline(always)]
     fn find(&self, tag: u64) -> Option<Note> {
-        maps::find_fragment(tag).map(Note::from_word)
+        match maps::find_fragment(tag) {
+            maps::NO_NOTE => None,
+            word => Some(Note::from_word(word)),
+        }
     }
 }
 
@@ -203,7 +204,7 @@ extern "C" fn note_client(high: u64, low: u64, service: u32, backend: u32, furth
 }
 
 #[inline(always)]
-fn carry_out(packet: &mut Packet, ingress: u32, decision: Decision<'_>) -> u32 {
+fn carry_out(packet: &mut Packet, decision: Decision<'_>) -> u32 {
     match decision {
         Decision::Pass => xdp_action::XDP_PASS,
         Decision::Drop(reason) => drop(packet, reason),
@@ -211,7 +212,7 @@ fn carry_out(packet: &mut Packet, ingress: u32, decision: Decision<'_>) -> u32 {
             let l3 = answer.l3 | if answer.v4 { V4 } else { 0 };
             tell(packet.ctx.ctx, l3, answer.mtu)
         }
-        Decision::Forward(forward) => match send(packet, ingress, &forward) {
+        Decision::Forward(forward) => match send(packet, &forward) {
             Err(reason) => drop(packet, reason),
             Ok(action) => {
                 let bytes = forward.packet.length;
@@ -252,10 +253,11 @@ fn drop(packet: &Packet, reason: DropReason) -> u32 {
 }
 
 #[inline(always)]
-fn send(packet: &mut Packet, ingress: u32, forward: &Forward<'_>) -> Result<u32, DropReason> {
+fn send(packet: &mut Packet, forward: &Forward<'_>) -> Result<u32, DropReason> {
     match forward::rewrite(packet, forward)? {
         Exit::Local => Ok(xdp_action::XDP_PASS),
-        Exit::Interface(ifindex) if ifindex == ingress => Ok(xdp_action::XDP_TX),
+        // Asked again, because the stack has no room to keep it.
+        Exit::Interface(ifindex) if ifindex == maps::ingress(&packet.ctx) => Ok(xdp_action::XDP_TX),
         Exit::Interface(ifindex) => maps::redirect(ifindex).ok_or(DropReason::RedirectFailed),
     }
 }

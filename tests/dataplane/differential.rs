@@ -1,149 +1,270 @@
-//! The same code twice: `lb_common` on the host, over a byte vector and the mapped arena, against the
-//! program in the kernel, for random and mutated packets. `SEED=… ` repeats a run.
+//! Three opinions of every packet: the program in the kernel, the same code of `lb_common` on the host,
+//! and the [`Reference`], for random and mutated packets. They agree on the verdict, on every byte that
+//! leaves, on the one counter that moves, and (kernel and host) on every word that is remembered.
+//!
+//! | variable | |
+//! |---|---|
+//! | `PACKETS=10000000` | how many; 1,000,000 if it is not set |
+//! | `SEED=…` | repeats a run; without it each is another |
+//! | `SEED=… EPOCH=…` | repeats the part of a run in which something went wrong |
+//!
+//! A run is made of epochs, each with a program of its own that has just been loaded: what is remembered
+//! stays little enough for the kernel's maps to forget nothing. But every eighth epoch is a flood of
+//! flows to a small table, which forgets as its rules say; of what becomes of those flows the
+//! reference has no opinion.
+
+mod belief;
+mod clock;
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, mem,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result, ensure};
 use lb_common::{
-    answer,
-    decide::{self, Decision},
-    forward::{self, Exit},
     hash::mix64,
-    steer::With,
-    verdict::DropReason,
+    verdict::{DropReason, FlowEvent},
 };
-use lb_tests::packet::{Packet, eth};
-use lb_user::{
-    dataplane::{bpf::Bpf, stats},
-    types::IfIndex,
+use lb_user::dataplane::{
+    image::{Image, ServiceId},
+    stats::{self, Stats},
 };
 
 use crate::{
-    buffer::Buffer,
-    harness::{Action, Bench, Expect, Sent, cases, count_difference, expected_stats, hex},
-    memory::{HostMemory, Notes},
-    world::{Family, INGRESS, NO_SERVICE, OUR_MAC, PEER_MAC, Target, Way},
+    generator::{Generator, Random},
+    harness::{Action, Bench, Expect, cases_with_table, count_difference, count_expected},
+    world::Way,
 };
+use belief::{Belief, Packet};
 
-const PACKETS: u32 = 100_000;
+/// Packets of a run that is not told how many.
+const PACKETS: u64 = 1_000_000;
+/// Packets of an epoch.
+const EPOCH: u64 = 40_000;
 /// Packets between two looks at the counters.
-const BATCH: u32 = 200;
+const BATCH: u64 = 1000;
+/// Every how many epochs there is a flood.
+const FLOODS: u64 = 8;
+/// Bytes of the connection table, large and small.
+const TABLES: [u32; 2] = [1 << 20, 1 << 14];
 /// Metadata that leaves no room for an outer header.
 const MOST_METADATA: usize = 212;
 
+/// How often each kind of thing happened.
+type Seen = BTreeMap<String, u64>;
+
 #[test]
-fn the_kernel_and_the_host_agree_on_every_packet() {
-    let seed = env::var("SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            now.map_or(0, |now| u64::from(now.subsec_nanos()) ^ now.as_secs() << 30)
-        });
-    println!("SEED={seed}");
-    cases(|bench| compare(bench, seed).with_context(|| format!("with SEED={seed}")));
+fn the_kernel_the_host_and_the_reference_agree_on_every_packet() {
+    let seed = variable("SEED").unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.map_or(0, |now| u64::from(now.subsec_nanos()) ^ now.as_secs() << 30)
+    });
+    let packets = variable("PACKETS").unwrap_or(PACKETS);
+    let epochs = match variable("EPOCH") {
+        Some(epoch) => epoch..epoch + 1,
+        None => 0..packets.div_ceil(EPOCH),
+    };
+    let all = epochs.end - epochs.start >= FLOODS;
+    println!(
+        "SEED={seed}, {} packets",
+        (epochs.end - epochs.start) * EPOCH
+    );
+    let next = AtomicU64::new(epochs.start);
+    let seen = Mutex::new(Seen::new());
+    let worker = |cpu| {
+        let _stop = StopOthers(&next);
+        loop {
+            let epoch = next.fetch_add(1, Ordering::Relaxed);
+            if !epochs.contains(&epoch) {
+                return;
+            }
+            let of_epoch = run(seed, epoch, cpu);
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            for (kind, times) in of_epoch {
+                *seen.entry(kind).or_default() += times;
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for cpu in clock::cpus() {
+            scope.spawn(move || worker(cpu));
+        }
+    });
+    let seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!("{seen:#?}");
+    if all && !seen.is_empty() {
+        all_kinds(&seen);
+    }
 }
 
-fn compare(bench: &mut Bench, seed: u64) -> Result<()> {
-    let mut random = Random(seed);
-    let metadata_taken = bench.takes_metadata(MOST_METADATA);
-    let mut expected = stats::read(&bench.bpf);
-    let mut seen = BTreeMap::new();
-    let notes = Notes::default();
-    for number in 1..=PACKETS {
-        let frame = random.frame();
-        let metadata = match random.below(20) {
-            0 if metadata_taken => 4 * random.below(MOST_METADATA as u64 / 4 + 1),
-            _ => 0,
-        };
-        let mut expect = on_the_host(&bench.bpf, &notes, &frame, metadata);
-        let (code, out) = bench.run_with(&frame, metadata)?;
-        if matches!(expect, Expect::Answer(_)) && code == Action::Drop as u32 {
-            // It has said so often enough.
-            expect = Expect::Drop(DropReason::TooBig);
-        }
-        let (action, wanted) = match &expect {
-            Expect::Pass => (Action::Pass, Some(frame.as_slice())),
-            Expect::Drop(_) => (Action::Drop, None),
-            Expect::Send(sent) => (sent.action, Some(sent.frame.as_slice())),
-            Expect::Answer(frame) => (Action::Tx, Some(frame.as_slice())),
-        };
-        let context = || {
-            format!(
-                "packet {number}, {} bytes, {metadata} of metadata\n  in     {}\n  kernel {code} {}\n  host   {expect:?}",
-                frame.len(),
-                hex(&frame),
-                hex(&out)
-            )
-        };
-        ensure!(code == action as u32, "another verdict: {}", context());
-        ensure!(
-            wanted.is_none_or(|wanted| wanted == out),
-            "other bytes: {}",
-            context()
-        );
-        *seen.entry(kind(&expect)).or_insert(0u32) += 1;
-        expected = expected_stats(expected, &expect);
-        if number % BATCH == 0 {
-            let difference = count_difference(&expected, &stats::read(&bench.bpf));
-            ensure!(
-                difference.is_empty(),
-                "after packet {number}, counters of the last {BATCH} differ:\n{difference}"
-            );
+/// Where one goes wrong, the others need not go on.
+struct StopOthers<'a>(&'a AtomicU64);
+
+impl Drop for StopOthers<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(u64::MAX / 2, Ordering::Relaxed);
         }
     }
-    println!("{seen:#?}");
-    all_kinds(&seen, metadata_taken)
 }
 
-/// What the code of the program says on the host.
-fn on_the_host(bpf: &Bpf, notes: &Notes, frame: &[u8], metadata: usize) -> Expect {
-    let mut buffer = Buffer::new(frame, metadata);
-    let memory = HostMemory {
-        table: bpf.remembered(),
-        notes,
-    };
-    let steerer = With {
-        arena: bpf.arena(),
-        memory: &memory,
-    };
-    let forward = match decide::decide(&buffer, bpf.arena(), &steerer, INGRESS) {
-        Decision::Pass => return Expect::Pass,
-        Decision::Drop(reason) => return Expect::Drop(reason),
-        Decision::Forward(forward) => forward,
-        Decision::Answer(told) => {
-            return match answer::too_big(&mut buffer, told.l3, told.v4, told.mtu) {
-                Some(()) => Expect::Answer(buffer.frame().to_vec()),
-                None => Expect::Drop(DropReason::TooBig),
-            };
+fn variable(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(text.parse().expect("a number in the environment"))
+}
+
+/// One epoch; what happened in it.
+fn run(seed: u64, epoch: u64, cpu: usize) -> Seen {
+    let flood = epoch % FLOODS == FLOODS - 1;
+    let [large, small] = TABLES;
+    let mut seen = Seen::new();
+    let collected = &mut seen;
+    cases_with_table(if flood { small } else { large }, |bench| {
+        clock::stay_on(cpu)?;
+        let mut epoch_run = Epoch::new(bench, mix64(seed.wrapping_add(epoch)), flood);
+        epoch_run
+            .run()
+            .with_context(|| format!("SEED={seed} EPOCH={epoch} repeats it"))?;
+        *collected = epoch_run.seen;
+        Ok(())
+    });
+    seen
+}
+
+/// An epoch under way.
+struct Epoch<'a> {
+    bench: &'a mut Bench,
+    generator: Generator,
+    /// Of what is not in the frames.
+    random: Random,
+    /// What may be so; more than one where it is not known which tick the program has seen.
+    beliefs: Vec<Belief>,
+    expected: Stats,
+    metadata_taken: bool,
+    seen: Seen,
+}
+
+impl<'a> Epoch<'a> {
+    fn new(bench: &'a mut Bench, seed: u64, flood: bool) -> Self {
+        let metadata_taken = bench.takes_metadata(MOST_METADATA);
+        Self {
+            generator: if flood {
+                Generator::flood(seed)
+            } else {
+                Generator::new(seed)
+            },
+            random: Random(!seed),
+            beliefs: vec![Belief::new(&bench.bpf, !flood)],
+            expected: stats::read(&bench.bpf),
+            metadata_taken,
+            seen: Seen::new(),
+            bench,
         }
-    };
-    let action = match forward::rewrite(&mut buffer, &forward) {
-        Err(reason) => return Expect::Drop(reason),
-        Ok(Exit::Local) => Action::Pass,
-        Ok(Exit::Interface(INGRESS)) => Action::Tx,
-        Ok(Exit::Interface(other)) => {
-            let known = IfIndex::new(other).is_some_and(|i| bpf.applied().devices.contains(&i));
-            if !known {
-                return Expect::Drop(DropReason::RedirectFailed);
+    }
+
+    fn run(&mut self) -> Result<()> {
+        for number in 1..=EPOCH {
+            self.packet()
+                .with_context(|| format!("packet {number} of the epoch"))?;
+            if number % BATCH == 0 {
+                self.compare_counters()
+                    .with_context(|| format!("within {BATCH} packets up to {number}"))?;
             }
-            Action::Redirect
+            if number == EPOCH / 2 {
+                self.lose_backends()?;
+            }
         }
-    };
-    Expect::Send(Sent {
-        action,
-        target: Target {
-            service: forward.service,
-            backend: forward.backend.id,
-        },
-        bytes: forward.packet.length as usize,
-        new_flow: forward.new_flow,
-        frame: buffer.frame().to_vec(),
-    })
+        for (event, times) in self.beliefs[0].events() {
+            *self.seen.entry(event.name().to_owned()).or_default() += times;
+        }
+        Ok(())
+    }
+
+    fn packet(&mut self) -> Result<()> {
+        let frame = self.generator.frame();
+        let metadata = match self.random.below(20) {
+            0 if self.metadata_taken => 4 * self.random.below(MOST_METADATA as u64 / 4 + 1),
+            _ => 0,
+        };
+        let before = clock::now();
+        let (code, out) = self.bench.run_with(&frame, metadata)?;
+        let ticks = clock::ticks(before, clock::now());
+        let packet = Packet {
+            frame: &frame,
+            metadata,
+            code,
+            out: &out,
+        };
+        let mut agreeing: Vec<(Belief, Expect)> = Vec::with_capacity(1);
+        let mut opinions = String::new();
+        let mut judge =
+            |mut belief: Belief, tick| match belief.agree(&self.bench.bpf, &packet, tick) {
+                Err(opinion) => opinions += &opinion,
+                Ok(_) if agreeing.iter().any(|(other, _)| *other == belief) => {}
+                Ok(expect) => agreeing.push((belief, expect)),
+            };
+        for belief in mem::take(&mut self.beliefs) {
+            let (last, earlier) = ticks.split_last().context("some tick")?;
+            for tick in earlier {
+                judge(belief.clone(), *tick);
+            }
+            judge(belief, *last);
+        }
+        ensure!(!agreeing.is_empty(), "{}{opinions}", packet.describe());
+        let (_, expect) = &agreeing[0];
+        count_expected(&mut self.expected, expect);
+        *self.seen.entry(kind(expect)).or_default() += 1;
+        self.beliefs = agreeing.into_iter().map(|(belief, _)| belief).collect();
+        Ok(())
+    }
+
+    /// What has been counted and remembered is what is believed.
+    fn compare_counters(&mut self) -> Result<()> {
+        let found = stats::read(&self.bench.bpf);
+        let difference = count_difference(&self.expected, &found);
+        ensure!(difference.is_empty(), "counters differ:\n{difference}");
+        let bpf = &self.bench.bpf;
+        self.beliefs
+            .retain(|belief| belief.is_remembered(bpf, &found));
+        ensure!(
+            !self.beliefs.is_empty(),
+            "the connection table or its counters differ: {:?}",
+            found.flows
+        );
+        Ok(())
+    }
+
+    /// Some backends die, and others come in their place: flows that were theirs are none's now.
+    fn lose_backends(&mut self) -> Result<()> {
+        let mut image: Image = self.bench.bpf.applied().clone();
+        let of_way = |service: ServiceId| {
+            let ways = Way::REMEMBERING.map(Way::port);
+            ways.contains(&image.services[&service].key.port())
+        };
+        let lost: Vec<_> = image
+            .backends
+            .iter()
+            .filter(|(id, backend)| id.0 % 3 == 0 && of_way(backend.info.service_id))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in lost {
+            if let Some(backend) = image.backends.get_mut(&id) {
+                backend.entry.generation += 1;
+            }
+        }
+        self.bench.apply(&image)?;
+        for belief in &mut self.beliefs {
+            belief.reconfigure(&image);
+        }
+        Ok(())
+    }
 }
 
 fn kind(expect: &Expect) -> String {
@@ -156,206 +277,13 @@ fn kind(expect: &Expect) -> String {
 }
 
 /// The packets are random enough if everything that can happen did.
-fn all_kinds(seen: &BTreeMap<String, u32>, metadata_taken: bool) -> Result<()> {
-    let reasons = DropReason::ALL
-        .into_iter()
-        .filter(|reason| metadata_taken || *reason != DropReason::NoHeadroom)
-        .map(|reason| reason.name().to_owned());
-    let others = ["passed", "sent: Tx", "sent: Redirect", "sent: Pass"].map(str::to_owned);
-    for kind in reasons.chain(others) {
-        ensure!(seen.contains_key(&kind), "no packet was {kind}: {seen:#?}");
-    }
-    Ok(())
-}
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix64(self.0)
-    }
-
-    fn below(&mut self, end: u64) -> usize {
-        usize::try_from(self.next() % end).expect("less than a usize")
-    }
-
-    fn one<T: Clone>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64)].clone()
-    }
-
-    /// Once in `n`.
-    fn rarely(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
-    }
-
-    fn word(&mut self) -> u16 {
-        let [low, high, ..] = self.next().to_le_bytes();
-        u16::from_le_bytes([low, high])
-    }
-
-    fn bytes(&mut self, length: usize) -> Vec<u8> {
-        (0..length).map(|_| self.byte()).collect()
-    }
-
-    fn frame(&mut self) -> Vec<u8> {
-        if self.rarely(20) {
-            let length = 14 + self.below(200);
-            return self.bytes(length);
-        }
-        let mut frame = self.packet().build();
-        if !self.rarely(3) {
-            return frame;
-        }
-        for _ in 0..=self.below(3) {
-            self.mutate(&mut frame);
-        }
-        frame
-    }
-
-    /// Changes one thing where headers are.
-    fn mutate(&mut self, frame: &mut Vec<u8>) {
-        let at = self.below(frame.len().min(110) as u64);
-        match self.below(5) {
-            0 => frame[at] ^= 1 << self.below(8),
-            1 => frame[at] = self.byte(),
-            2 => frame[at] = self.one(&[0, 1, 4, 6, 17, 43, 44, 58, 60, 0x45, 0x60, 0xff]),
-            3 => frame.truncate(at.max(14)),
-            _ => {
-                let length = self.below(40);
-                let trailer = self.bytes(length);
-                frame.extend(trailer);
-            }
-        }
-    }
-
-    /// A packet that is mostly right.
-    fn packet(&mut self) -> Packet {
-        let family = self.one(&Family::BOTH);
-        let ip = self.ip(family);
-        let port = match self.one(&Way::all()) {
-            _ if self.rarely(20) => NO_SERVICE,
-            way => way.port(),
-        };
-        let source_port = self.word();
-        let packet = match self.below(13) {
-            0 => ip.icmp(self.byte(), self.byte(), 0),
-            1..=6 => self.tcp(ip.tcp(source_port, port)),
-            _ if self.rarely(20) => ip.udp(source_port, port).udp_length(self.word()),
-            _ => ip.udp(source_port, port),
-        };
-        let length = match self.below(10) {
-            0 => 1380 + self.below(120),
-            1 => self.below(2000),
-            _ => self.below(64),
-        };
-        let payload = self.bytes(length);
-        packet.payload(payload)
-    }
-
-    fn ethernet(&mut self) -> Packet {
-        let mac = match self.below(30) {
-            0 => [0xff; 6],
-            1 => PEER_MAC,
-            _ => OUR_MAC,
-        };
-        let packet = eth().dst_mac(mac);
-        let packet = if self.rarely(20) {
-            packet.src_mac(PEER_MAC)
-        } else {
-            packet
-        };
-        match self.below(5) {
-            0 => packet.vlan(self.word()),
-            1 => packet.service_vlan(self.word()).vlan(self.word()),
-            2 if self.rarely(2) => packet.vlan(self.word()).vlan(self.word()),
-            _ => packet,
-        }
-    }
-
-    fn ip(&mut self, family: Family) -> Packet {
-        let source = self.source(family);
-        let packet = self.ethernet();
-        let ttl = match self.below(20) {
-            0 => self.one(&[0, 1]),
-            _ => self.byte().max(2),
-        };
-        let ip = family
-            .header(packet, &source, family.vip())
-            .ttl(ttl)
-            .tos(self.byte());
-        match family {
-            Family::V4 => self.v4(ip),
-            Family::V6 => self.v6(ip),
-        }
-    }
-
-    fn source(&mut self, family: Family) -> String {
-        if self.rarely(20) {
-            let martians = match family {
-                Family::V4 => ["127.0.0.1", "0.1.2.3", "239.1.1.1", family.vip()],
-                Family::V6 => ["::1", "ff02::1", "::ffff:1.2.3.4", family.vip()],
-            };
-            return self.one(&martians).to_owned();
-        }
-        let [a, b, c, d, ..] = self.next().to_le_bytes();
-        match family {
-            Family::V4 => format!("198.{a}.{b}.{c}"),
-            Family::V6 => format!("2001:db8:{a:x}{b:02x}::{c:x}:{d:x}"),
-        }
-    }
-
-    fn v4(&mut self, ip: Packet) -> Packet {
-        let ip = ip.ip_id(self.word()).dont_fragment(self.rarely(2));
-        match self.below(30) {
-            0 => ip.ip_fragment(self.one(&[0, 8, 1480]), self.rarely(2)),
-            1 => ip.ip_checksum(self.word()),
-            2 => ip.ip_length(self.word() % 1600),
-            3 => ip.ihl(self.byte() & 15),
-            4..=6 => {
-                let words = 1 + self.below(10);
-                let options = self.bytes(4 * words);
-                ip.ip_options(options)
-            }
-            _ => ip,
-        }
-    }
-
-    fn v6(&mut self, ip: Packet) -> Packet {
-        let mut ip = ip.flow_label(u32::from(self.word()));
-        if self.rarely(30) {
-            ip = ip.ip_length(self.word() % 1600);
-        }
-        if !self.rarely(4) {
-            return ip;
-        }
-        for _ in 0..1 + self.below(8) {
-            ip = match self.below(4) {
-                0 => ip.hop_by_hop(self.byte() & 3),
-                1 => ip.routing(self.byte() & 3, u8::from(self.rarely(8))),
-                2 => ip.fragment(
-                    self.one(&[0, 0, 0, 8]),
-                    self.rarely(8),
-                    u32::from(self.word()),
-                ),
-                _ => ip.destination_options(self.byte() & 3),
-            };
-        }
-        ip
-    }
-
-    fn tcp(&mut self, tcp: Packet) -> Packet {
-        let tcp = tcp.flags(self.byte());
-        match self.below(15) {
-            0 => tcp.data_offset(self.byte() & 15),
-            1 => tcp.tcp_options([1; 12]),
-            2 => tcp.l4_checksum(self.word()),
-            _ => tcp,
-        }
+fn all_kinds(seen: &Seen) {
+    let reasons = DropReason::ALL.map(|reason| reason.name().to_owned());
+    let events = FlowEvent::ALL.map(|event| event.name().to_owned());
+    let actions = [Action::Tx, Action::Redirect, Action::Pass];
+    let sent = actions.map(|action| format!("sent: {action:?}"));
+    let all = reasons.into_iter().chain(events).chain(sent);
+    for kind in all.chain(["passed".to_owned()]) {
+        assert!(seen.contains_key(&kind), "no packet was {kind}: {seen:#?}");
     }
 }

@@ -191,6 +191,7 @@ fn only_a_syn_without_ack_is_a_new_flow() {
         ("FIN", FIN, false),
         ("FIN+ACK", FIN | ACK, false),
         ("no flag", 0, false),
+        ("FIN+PSH+URG", FIN | PSH | URG, false),
         ("every flag", 0xff, false),
     ];
     cases(|bench| {

@@ -7,7 +7,7 @@ use lb_tests::packet::{Packet, eth};
 use crate::{
     forwarding::sent,
     harness::{Action, Bench, Expect, Sent, cases},
-    world::{CLIENT_PORT, Family, NO_SERVICE, Protocol, TUNNEL4, TUNNEL6, WEB, Way},
+    world::{CLIENT_PORT, Family, NO_SERVICE, PEER_MAC, Protocol, TUNNEL4, TUNNEL6, WEB, Way},
 };
 
 const REASON: DropReason = DropReason::Fragment;
@@ -80,6 +80,32 @@ fn the_first_fragment_goes_to_its_backend_and_the_later_ones_follow() {
 }
 
 #[test]
+fn overlapping_fragments_are_the_backends_business() {
+    cases(|bench| {
+        for family in Family::BOTH {
+            let (frame, leads) = first(family, Protocol::Udp, WEB, 40);
+            bench.case("first", &frame, &Expect::Send(leads.clone()))?;
+            // From within what the first one carried, and all of it again.
+            for offset in [8, 64] {
+                let (frame, follows) = sent(family, Protocol::Udp, WEB, |before, ttl| {
+                    let ip = fragment(family, before, (offset, true), 40).ttl(ttl);
+                    ip.protocol(17).payload([4; 64])
+                });
+                let name = format!("{family:?}, from byte {offset} on");
+                bench.case(name, &frame, &Expect::Send(follows))?;
+            }
+            bench.case("first again", &frame, &Expect::Send(leads))?;
+            // With other ports: the last one leads.
+            let (frame, leads) = first(family, Protocol::Udp, Way::Redirect, 40);
+            bench.case("another first", &frame, &Expect::Send(leads))?;
+            let (frame, follows) = later(family, Protocol::Udp, Way::Redirect, 40);
+            bench.case("later", &frame, &Expect::Send(follows))?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn the_fragments_of_a_packet_leave_a_tunnel_by_one_outer_flow() {
     cases(|bench| {
         let frame = |offset| {
@@ -134,24 +160,33 @@ fn fragments_to_another_port_of_a_services_address_are_passed() {
 
 #[test]
 fn what_is_wrong_with_any_packet_is_wrong_with_a_fragment() {
-    fn unfit(bench: &mut Bench, name: &str, packet: &Packet, reason: DropReason) -> Result<()> {
-        let (lead, _) = first(Family::V4, Protocol::Udp, WEB, 3);
+    fn unfit(
+        bench: &mut Bench,
+        (family, name): (Family, &str),
+        packet: &Packet,
+        reason: DropReason,
+    ) -> Result<()> {
+        let (lead, _) = first(family, Protocol::Udp, WEB, 3);
         bench.run(&lead)?;
-        bench.drops(name, packet, reason)
+        bench.drops(format!("{family:?}, {name}"), packet, reason)
     }
     cases(|bench| {
-        let later = || fragment(Family::V4, eth(), (72, false), 3).protocol(17);
-        let whole = later().payload([2; 64]);
-        unfit(
-            bench,
-            "TTL 1",
-            &whole.clone().ttl(1),
-            DropReason::TtlExpired,
-        )?;
-        let cut = whole.clone().ip_length(200);
-        unfit(bench, "cut", &cut, DropReason::Truncated)?;
-        let long = later().payload([2; 1500]);
-        unfit(bench, "too big", &long, DropReason::TooBig)
+        for family in Family::BOTH {
+            let later = |length: usize| {
+                let ip = fragment(family, eth(), (72, false), 3);
+                ip.protocol(17).payload(vec![2; length])
+            };
+            let expired = later(64).ttl(1);
+            unfit(bench, (family, "TTL 1"), &expired, DropReason::TtlExpired)?;
+            let cut = later(64).ip_length(200);
+            unfit(bench, (family, "cut"), &cut, DropReason::Truncated)?;
+            // Nobody is told: it is not the beginning of anything.
+            let long = later(1500);
+            unfit(bench, (family, "too big"), &long, DropReason::TooBig)?;
+            let looped = later(64).src_mac(PEER_MAC);
+            unfit(bench, (family, "a peer's"), &looped, DropReason::PeerLoop)?;
+        }
+        Ok(())
     });
 }
 

@@ -41,7 +41,7 @@ pub(crate) enum Action {
 }
 
 /// What a case expects: an action, and with it exactly one kind of count.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
     /// Up the stack, not a byte changed, nothing counted.
     Pass,
@@ -53,8 +53,27 @@ pub(crate) enum Expect {
     Answer(Vec<u8>),
 }
 
+impl Expect {
+    /// For people.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Pass => "passes it".to_owned(),
+            Self::Drop(reason) => format!("drops it: {}", reason.name()),
+            Self::Answer(frame) => format!("answers {}", hex(frame)),
+            Self::Send(sent) => format!(
+                "{:?} to {:?}, {} bytes, new flow {}: {}",
+                sent.action,
+                sent.target,
+                sent.bytes,
+                sent.new_flow,
+                hex(&sent.frame)
+            ),
+        }
+    }
+}
+
 /// A packet that reaches a backend.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sent {
     /// How it leaves; [`Action::Pass`] to a local backend.
     pub action: Action,
@@ -84,19 +103,34 @@ pub(crate) fn cases(body: impl FnOnce(&mut Bench) -> Result<()> + Send) {
     });
 }
 
-/// Runs cases against a program whose arena is empty.
-pub(crate) fn bench(body: impl FnOnce(&mut Bench) -> Result<()> + Send) {
-    lab::test(&[Need::Root], |lab| in_host(lab, body));
+/// The same with a connection table of so many bytes.
+pub(crate) fn cases_with_table(table: u32, body: impl FnOnce(&mut Bench) -> Result<()> + Send) {
+    let capacity = Capacity { table, ..CAPACITY };
+    lab::test(&[Need::Root], |lab| {
+        in_host(lab, capacity, |bench| {
+            bench.apply(&world::image())?;
+            body(bench)
+        })
+    });
 }
 
-fn in_host(lab: &Lab, body: impl FnOnce(&mut Bench) -> Result<()> + Send) -> Result<()> {
+/// Runs cases against a program whose arena is empty.
+pub(crate) fn bench(body: impl FnOnce(&mut Bench) -> Result<()> + Send) {
+    lab::test(&[Need::Root], |lab| in_host(lab, CAPACITY, body));
+}
+
+fn in_host(
+    lab: &Lab,
+    capacity: Capacity,
+    body: impl FnOnce(&mut Bench) -> Result<()> + Send,
+) -> Result<()> {
     let host = lab.host("lb1")?;
     host.sh(&format!(
         "ip link add other index {OTHER_INTERFACE} type veth peer name end"
     ))?;
     // BPF_PROG_TEST_RUN says that frames came in by `lo` of the calling thread's network.
     host.run(|| {
-        let mut bench = Bench::open(&host)?;
+        let mut bench = Bench::open(&host, capacity)?;
         body(&mut bench)?;
         ensure!(
             bench.failures.is_empty(),
@@ -109,9 +143,9 @@ fn in_host(lab: &Lab, body: impl FnOnce(&mut Bench) -> Result<()> + Send) -> Res
 }
 
 impl Bench {
-    fn open(host: &Host) -> Result<Self> {
+    fn open(host: &Host, capacity: Capacity) -> Result<Self> {
         let pins = Pins::open(Path::new(PINS))?;
-        let bpf = Bpf::open(pins, CAPACITY, Build::Plain)?;
+        let bpf = Bpf::open(pins, capacity, Build::Plain)?;
         Ok(Self {
             bpf,
             host: host.clone(),
@@ -240,7 +274,13 @@ impl Bench {
 }
 
 /// What the counters should say after a packet.
-pub(crate) fn expected_stats(mut stats: Stats, expect: &Expect) -> Stats {
+fn expected_stats(mut stats: Stats, expect: &Expect) -> Stats {
+    count_expected(&mut stats, expect);
+    stats
+}
+
+/// Adds what a packet should add to the counters.
+pub(crate) fn count_expected(stats: &mut Stats, expect: &Expect) {
     match expect {
         Expect::Pass => {}
         Expect::Drop(reason) => *stats.drops.entry(*reason).or_default() += 1,
@@ -258,7 +298,6 @@ pub(crate) fn expected_stats(mut stats: Stats, expect: &Expect) -> Stats {
             add(stats.backends.entry(BackendId(target.backend)).or_default());
         }
     }
-    stats
 }
 
 /// Which counters are not as expected, one a line.

@@ -139,6 +139,21 @@ fn what_is_neither_tcp_nor_udp_is_passed() {
 }
 
 #[test]
+fn what_is_neither_tcp_nor_udp_is_passed_after_any_number_of_headers() {
+    cases(|bench| {
+        for count in 0..=6 {
+            for protocol in [4, 50, 51, 59, 89, 112, 135] {
+                let packet = (0..count).fold(V6.packet(), |p, _| p.destination_options(0));
+                let packet = packet.protocol(protocol).payload([0; 64]);
+                let name = format!("next header {protocol} after {count}");
+                bench.passes(name, &packet)?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn every_other_version_is_bad() {
     cases(|bench| {
         for version in (0..16).filter(|version| *version != 6) {

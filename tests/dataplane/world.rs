@@ -158,6 +158,16 @@ pub(crate) enum Way {
     BadSlots,
     /// Eight backends of all kinds, and slots of nobody.
     Mixed,
+    /// Three backends that get new flows by turns; every flow is remembered.
+    Turns,
+    /// The same, but hardly any flow may be remembered.
+    Thrifty,
+    /// Three backends, and slots of every kind: some have moved, from the living and from the dead.
+    Moved,
+    /// The same, and all flows of a client go one way.
+    MovedBySource,
+    /// Three backends, in a ring that had another size before.
+    Resized,
 }
 
 /// Direct routing on the same interface: the plainest case.
@@ -170,6 +180,15 @@ pub(crate) const TUNNEL6: Way = Way::Plain(Mode::Tunnel(Family::V6), Tags::AsRec
 pub(crate) const NO_SERVICE: u16 = 9999;
 
 impl Way {
+    /// Those whose ring alone does not say who gets a flow.
+    pub(crate) const REMEMBERING: [Self; 5] = [
+        Self::Turns,
+        Self::Thrifty,
+        Self::Moved,
+        Self::MovedBySource,
+        Self::Resized,
+    ];
+
     pub(crate) fn all() -> Vec<Self> {
         let mut all: Vec<_> = Mode::ALL
             .into_iter()
@@ -187,6 +206,7 @@ impl Way {
             Self::BadSlots,
             Self::Mixed,
         ]);
+        all.extend(Self::REMEMBERING);
         all
     }
 
@@ -240,7 +260,7 @@ impl Target {
     /// The destination of the backend's outer header.
     pub(crate) fn address(self, outer: Family) -> String {
         match outer {
-            Family::V4 => format!("10.1.0.{}", self.backend),
+            Family::V4 => format!("10.1.{}.{}", self.backend >> 8, self.backend & 0xff),
             Family::V6 => format!("2001:db8:b::{:x}", self.backend),
         }
     }

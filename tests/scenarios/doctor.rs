@@ -223,11 +223,11 @@ fn finds(host: &Host, config: &Path, ids: &[&str]) -> Result<()> {
 }
 
 /// What `ballast doctor --json` says.
-fn examine(host: &Host, config: &Path) -> Result<Examined> {
+pub(crate) fn examine(host: &Host, config: &Path) -> Result<Examined> {
     Examined::read(&ballast(host, config, &["doctor", "--json"])?)
 }
 
-struct Examined {
+pub(crate) struct Examined {
     faults: BTreeSet<String>,
     unknown: BTreeSet<String>,
     document: Value,
@@ -256,6 +256,11 @@ impl Examined {
         );
         ensure!(document["ok"] == (code == 0), "{document:#}");
         Ok(examined)
+    }
+
+    /// Is this among the problems and warnings?
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.faults.contains(id)
     }
 
     fn found(&self, ids: &[&str]) -> Result<()> {

@@ -1,6 +1,6 @@
 //! What is told to others: metrics over HTTP, changes by mail and by a program.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
+use std::{fs, net::Ipv4Addr, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use lb_tests::{
@@ -179,7 +179,7 @@ fn on_told_site(body: impl FnOnce(&mut Site, &Told) -> Result<()>) {
         let mut site = Site::prepare(lab, &[DirectRouting, DirectRouting, Tunnel])?;
         let host = &site.net.lb.host;
         let told = Told {
-            mails: MailServer::start(host)?,
+            mails: MailServer::start(host, (Ipv4Addr::LOCALHOST, 25).into())?,
             program_wrote: host.dir().join("alerts.txt"),
         };
         let script = format!(

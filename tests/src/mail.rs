@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     os::fd::AsFd as _,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -24,12 +24,12 @@ pub struct MailServer {
 }
 
 impl MailServer {
-    /// Starts it on the loopback of `host`, port 25.
+    /// Starts it at an address of `host`.
     ///
     /// # Errors
-    /// When the port cannot be had.
-    pub fn start(host: &Host) -> Result<Self> {
-        let listener = host.run(|| Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 25))?))?;
+    /// When address and port cannot be had.
+    pub fn start(host: &Host, place: SocketAddr) -> Result<Self> {
+        let listener = host.run(|| Ok(TcpListener::bind(place)?))?;
         let this = Self {
             stop: Arc::default(),
             mails: Arc::default(),

@@ -216,23 +216,23 @@ checks! {
         "accept them: `nft insert rule inet filter input meta l4proto vrrp accept` (iptables: `-I INPUT -p vrrp -j ACCEPT`)",
         segment::filtered;
     P "vrid-conflict", "another virtual router uses the same number",
-        "adverts heard for three intervals: VRID and addresses",
+        "adverts heard for three intervals, 3.6 s at most: VRID and addresses",
         "give one of the two another `virtual_router_id`; routers of one number must list the same addresses",
         segment::vrid_conflict;
     P "vrrp-version-mismatch", "the other router speaks another version",
-        "adverts heard for three intervals: version",
+        "adverts heard for three intervals, 3.6 s at most: version",
         "set the same `version` on all nodes of the virtual router",
         segment::version_mismatch;
     P "vrrp-password-mismatch", "the other router has another password",
-        "adverts heard for three intervals: authentication",
+        "adverts heard for three intervals, 3.6 s at most: authentication",
         "set the same `authentication` on all nodes; only the first 8 bytes count",
         segment::password_mismatch;
     P "vrrp-interval-mismatch", "the other router has another interval",
-        "adverts heard for three intervals: interval; version 2 ignores adverts that differ in it",
+        "adverts heard for three intervals, 3.6 s at most: interval; version 2 ignores adverts that differ in it",
         "set the same `advertisement_interval` on all nodes",
         segment::interval_mismatch;
     P "two-masters", "two masters send adverts",
-        "adverts heard for three intervals: senders; and whether this host has the addresses",
+        "adverts heard for three intervals, 3.6 s at most: senders; and whether this host has the addresses",
         "see that both hear each other: packet filters, switches (IGMP snooping), version and password are the usual reasons",
         segment::two_masters;
 

@@ -18,6 +18,7 @@ use prometheus_client::{
 
 use super::snapshot::Snapshot;
 
+mod flows;
 mod node;
 mod services;
 mod vrrp;
@@ -98,6 +99,7 @@ impl Collector for Everything {
         };
         node::write(&mut page, &self.snapshot)?;
         services::write(&mut page, &self.snapshot)?;
+        flows::write(&mut page, &self.snapshot)?;
         vrrp::write(&mut page, &self.snapshot)
     }
 }

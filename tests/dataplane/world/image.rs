@@ -1,5 +1,7 @@
 //! The world as an image of the maps.
 
+mod remembering;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{
@@ -12,7 +14,6 @@ use lb_common::{
 use lb_user::{
     dataplane::image::{
         BackendId, BackendImage, BackendInfo, Front, Image, RingImage, ServiceId, ServiceImage,
-        Steering,
     },
     types::{IfIndex, Mac},
 };
@@ -51,16 +52,27 @@ fn add(image: &mut Image, family: Family, protocol: Protocol, way: Way) {
     let backends = match way {
         Way::NoLocals => vec![],
         Way::Mixed => mixed(target),
+        _ if Way::REMEMBERING.contains(&way) => remembering::backends(target, way),
         _ => vec![(target.backend, entry(target, way))],
     };
     let locals: Vec<_> = backends.iter().map(|(id, _)| BackendId(*id)).collect();
-    let owners = owners(way, locals.len());
-    let ring = RingImage::plain(locals.into(), &owners);
+    let remembers = Way::REMEMBERING.contains(&way);
+    let ring = if remembers {
+        remembering::ring(way, locals.into())
+    } else {
+        let owners = owners(way, locals.len());
+        RingImage::plain(locals.into(), &owners)
+    };
     let service = ServiceImage {
         key: ServiceKey::new(addr(family.vip()), way.port(), protocol.number()),
-        hash_key: HASH_KEY,
+        // What is remembered of a flow is told apart by the key alone.
+        hash_key: if remembers {
+            mix64(target.service.into())
+        } else {
+            HASH_KEY
+        },
         name: format!("service{}", target.service),
-        steering: Steering::default(),
+        steering: remembering::steering(way),
         ring,
     };
     let name = service.name.clone();

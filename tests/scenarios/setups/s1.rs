@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use lb_tests::{
     client::Get,
     haproxy,
@@ -13,13 +13,14 @@ use lb_tests::{
     lab::{self, Lab},
     pair::{Stack, has_address},
     process::Process,
-    require::{self, Need},
+    require::Need,
     topology::Network,
     vrrp::instances,
     wait::wait_for,
 };
 
 use super::{PAIRS, SOON, wait_for_address, wait_until_without, within};
+use crate::doctor;
 
 const SITES: [(Ipv4Addr, &str); 3] = [
     (Ipv4Addr::new(10, 0, 0, 1), "foo.example.com"),
@@ -108,7 +109,34 @@ fn the_host_with_a_living_haproxy_has_the_addresses() {
     for stacks in PAIRS {
         lab::test(NEEDS, |lab| plays(&mut Vms::start(lab, stacks)?));
     }
-    require::later("S1: a firewall that drops protocol 112 is for `ballast doctor` to find");
+}
+
+#[test]
+fn a_firewall_that_drops_protocol_112_is_found_by_the_doctor() {
+    let needs = [NEEDS, &[Need::Program("nft")]].concat();
+    lab::test(&needs, |lab| {
+        let vms = Vms::start(lab, [Stack::Ballast; 2])?;
+        vms.wait_for_holder(0, SOON)?;
+        let host = &vms.machines[1].host;
+        let agent = vms.electors[1].agent().context("not Ballast")?;
+        let found = || -> Result<bool> {
+            let examined = doctor::examine(host, agent.config())?;
+            Ok(examined.has("vrrp-filtered"))
+        };
+        ensure!(!found()?, "found before there was a firewall");
+        host.sh("nft add table inet filter")?;
+        host.sh(
+            "nft add chain inet filter input { type filter hook input priority 0 ; policy drop ; }",
+        )?;
+        host.sh("nft add rule inet filter input meta l4proto { tcp, icmp } accept")?;
+        // Deaf, it takes the addresses as well.
+        wait_for_address(host, SITES[0].0.into(), SOON)?;
+        ensure!(found()?, "not found");
+        host.sh("nft insert rule inet filter input ip protocol 112 accept")?;
+        vms.wait_for_holder(0, SOON)?;
+        ensure!(!found()?, "still found");
+        Ok(())
+    });
 }
 
 fn plays(vms: &mut Vms) -> Result<()> {

@@ -12,9 +12,10 @@ use lb_tests::{
     client::{Get, Load},
     imported::{Machine, fixture, import, replaced, start},
     lab::{self, Lab},
+    mail::MailServer,
     pair::has_address,
     realserver::direct_routing,
-    require::{self, Need},
+    require::Need,
     topology::Network,
     wait::wait_for,
     web::Web,
@@ -25,6 +26,8 @@ use crate::support::PACE;
 
 const SERVICE: Ipv4Addr = Ipv4Addr::new(172, 16, 55, 100);
 const VIP: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 23);
+/// Where the page's `smtp_server` is.
+const MAIL: Ipv4Addr = Ipv4Addr::new(192, 168, 200, 1);
 const NAME: &str = "tcp-172.16.55.100-80";
 const NEEDS: &[Need] = &[Need::Program("nginx"), Need::Program("md5sum")];
 /// The page that the published digest is of is not known; this is another.
@@ -36,6 +39,8 @@ struct Shop {
     webs: [Machine; 2],
     _pages: [Web; 2],
     agents: [Agent; 2],
+    _mail: Machine,
+    mails: MailServer,
 }
 
 impl Shop {
@@ -52,6 +57,14 @@ impl Shop {
             .host
             .sh(&format!("ip route add {SERVICE} via {VIP} dev eth0 onlink"))?;
         let lbs = [plug("lb01", 20)?, plug("lb02", 21)?];
+        let mail = plug("mail", 45)?;
+        mail.host
+            .sh(&format!("ip address add {MAIL}/32 dev eth0"))?;
+        for lb in &lbs {
+            lb.host
+                .sh(&format!("ip route add {MAIL} via 172.30.0.45"))?;
+        }
+        let mails = MailServer::start(&mail.host, (MAIL, 25).into())?;
         let webs = [plug("web1", 23)?, plug("web2", 24)?];
         for web in &webs {
             direct_routing(&web.host, &[SERVICE.into()])?;
@@ -63,6 +76,12 @@ impl Shop {
         let digest = digest(&webs[0], PAGE)?;
         let second = fixture("s4-lb02")?;
         let second = replaced(&second, "640205b7b0fc66c1ea91c463fac6334d", &digest)?;
+        // The page names nobody to write to.
+        let second = replaced(
+            &second,
+            "notification_email {",
+            "notification_email {\n  ops@example.com",
+        )?;
         let first = replaced(&second, "priority 99", "priority 100")?;
         let agents = [agent(&lbs[0], &first)?, agent(&lbs[1], &second)?];
         let shop = Self {
@@ -71,6 +90,8 @@ impl Shop {
             webs,
             _pages: pages,
             agents,
+            _mail: mail,
+            mails,
         };
         wait_for_address(&shop.lbs[0].host, VIP.into(), SOON)?;
         wait_until_without(&shop.lbs[1].host, &[VIP.into()], SOON)?;
@@ -114,7 +135,6 @@ fn both_call_themselves_master_and_the_higher_priority_is() {
         for lb in &shop.lbs {
             ensure!(!has_address(&lb.host, IpAddr::from(SERVICE)));
         }
-        require::later("S4: mail is not sent yet");
         Ok(())
     });
 }
@@ -155,6 +175,13 @@ fn a_page_of_another_digest_takes_its_server_out_and_is_told() {
         wait_for("the digest in the status", SOON, || {
             let status = shop.agents[0].status()?.to_string();
             ensure!(status.contains(&seen), "{status}");
+            Ok(())
+        })?;
+        wait_for("the mail", SOON, || {
+            let text = shop.mails.text();
+            for part in ["LB_CLUSTER1", "ops@example.com", "172.30.0.24", &seen] {
+                ensure!(text.contains(part), "no {part}: {text}");
+            }
             Ok(())
         })?;
         let load = Load::burst(&shop.client.host, &Get::new((SERVICE, 80)), 2, 40)?;

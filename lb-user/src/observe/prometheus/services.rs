@@ -100,6 +100,39 @@ fn services(page: &mut Page<'_>, named: &[Named<'_>]) -> fmt::Result {
                 ([service, vip, port, proto, ("state", state.name())], count)
             })
         }),
+    )?;
+    quorum(page, named)
+}
+
+fn quorum(page: &mut Page<'_>, named: &[Named<'_>]) -> fmt::Result {
+    let known = || {
+        named.iter().filter_map(|one| {
+            let quorum = one.service.quorum.as_ref()?;
+            Some((one.labels(), quorum))
+        })
+    };
+    page.gauges(
+        "ballast_service_quorum_up",
+        "Whether the weight that serves reaches the quorum.",
+        known().map(|(labels, quorum)| (labels, yes(quorum.up))),
+    )?;
+    page.gauges(
+        "ballast_service_serving_weight",
+        "Weight of a service's backends that serve, or would but for the fallback.",
+        known().map(|(labels, quorum)| (labels, quorum.weight)),
+    )?;
+    page.gauges(
+        "ballast_service_quorum",
+        "Weight that a service needs.",
+        known().map(|(labels, quorum)| (labels, quorum.needed)),
+    )?;
+    page.gauges(
+        "ballast_service_fallback_serving",
+        "Whether the fallback server gets a service's packets.",
+        named.iter().filter_map(|one| {
+            let fallback = one.service.fallback.as_ref()?;
+            Some((one.labels(), yes(fallback.serves)))
+        }),
     )
 }
 

@@ -1,11 +1,15 @@
 use std::{
     collections::BTreeMap,
+    net::Ipv4Addr,
     time::{Duration, Instant},
 };
 
 use super::*;
 use crate::observe::{
-    snapshot::{AlertWay, Attempts, Backend, BackendState, Health, Ipvs, Late, Tracker},
+    snapshot::{
+        AlertWay, Attempts, Backend, BackendState, Fallback, Health, Ipvs, Late, Quorum, Tracker,
+        Traffic,
+    },
     text::tests::snapshot as document,
 };
 
@@ -56,6 +60,20 @@ fn node() -> Snapshot {
             bad: 1,
             inconclusive: 0,
         },
+    });
+    node.services[0].quorum = Some(Quorum {
+        up: true,
+        for_seconds: 9,
+        weight: 2,
+        needed: 1,
+        hysteresis: 0,
+    });
+    node.services[0].fallback = Some(Fallback {
+        address: Ipv4Addr::new(10, 0, 0, 9).into(),
+        port: 80,
+        serves: false,
+        next_hop: None,
+        traffic: Traffic::default(),
     });
     node
 }
