@@ -94,12 +94,11 @@ fn the_operator_drains_weighs_and_disables_and_a_lost_quorum_has_a_fallback() {
             ipvsadm::equals_status(&agent)
         };
         site.wait_for_answers(&["web1", "web2"])?;
-        backend(&["weight", "web", "web1", "5"])?;
 
         // Drained, it keeps the connection it has; the other one is worth two by itself.
         let open = Get::new((VIP, 80)).limit(SOON);
         let mut connections = Vec::new();
-        for _ in 0..8 {
+        for _ in 0..20 {
             connections.push(site.client.run(|| Connection::open(&open))?);
         }
         backend(&["weight", "web", "web1", "2"])?;

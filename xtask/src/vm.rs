@@ -85,7 +85,15 @@ fn quoted(word: &[u8]) -> Vec<u8> {
 }
 
 /// Variables that tests and our own programs read.
-const PASSED: &[&str] = &["BALLAST_", "RUST_", "PROPTEST_", "INSTA_"];
+const PASSED: &[&str] = &[
+    "BALLAST_",
+    "RUST_",
+    "PROPTEST_",
+    "INSTA_",
+    "PACKETS",
+    "SEED",
+    "EPOCH",
+];
 
 #[cfg(test)]
 mod tests;
