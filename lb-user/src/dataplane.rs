@@ -10,6 +10,7 @@ pub mod sweep;
 
 pub mod arena;
 pub mod region;
+pub mod store;
 
 pub mod attach;
 pub mod bpf;

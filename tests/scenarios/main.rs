@@ -6,6 +6,7 @@ mod counters;
 mod doctor;
 mod explain;
 mod failover;
+mod flows;
 mod forwarding;
 mod health;
 mod import;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lb_tests::random::Random;
 use lb_user::{
     config::model::{Garp, InitialState, VrrpVersion},
     types::{Priority, RouterId},
@@ -13,7 +14,6 @@ use lb_user::{
 
 use crate::{
     check::{Checker, long_enough},
-    random::Random,
     world::{Weather, World, address},
 };
 

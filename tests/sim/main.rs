@@ -6,7 +6,6 @@
 
 mod check;
 mod histories;
-mod random;
 mod world;
 
 use histories::{History, play};

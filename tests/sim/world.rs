@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lb_tests::random::Random;
 use lb_user::{
     types::Priority,
     vrrp::{
@@ -14,8 +15,6 @@ use lb_user::{
         wire::Advert,
     },
 };
-
-use crate::random::Random;
 
 /// A machine with routers, one on each link, that move together.
 #[derive(Debug)]

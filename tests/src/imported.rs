@@ -16,7 +16,6 @@ use crate::{
     lab::Lab,
     netns::Host,
     pair::Stack,
-    require,
     topology::{Network, Nic, Port},
 };
 
@@ -88,7 +87,7 @@ pub fn replaced(text: &str, from: &str, to: &str) -> Result<String> {
 /// # Errors
 /// When it is refused, or `ballast check` refuses what came out.
 pub fn import(host: &Host, conf: &str) -> Result<String> {
-    let file = host.dir().join("imported.conf");
+    let file = host.dir().join("keepalived.conf");
     fs::write(&file, conf)?;
     let run = |args: &[&str], file: &Path| -> Result<String> {
         let mut line: Vec<PathBuf> = vec![binary()?];
@@ -101,52 +100,6 @@ pub fn import(host: &Host, conf: &str) -> Result<String> {
     fs::write(&file, &yaml)?;
     run(&["check", "-c"], &file)?;
     Ok(yaml)
-}
-
-/// Starts an agent with `yaml`. What this build cannot do yet is left out, and said past libtest's
-/// capture: each line counts as a skipped part of the test. Returns the paths of what was left out.
-///
-/// # Errors
-/// When it does not come up without that, either.
-pub fn start(host: &Host, yaml: &str) -> Result<(Agent, Vec<String>)> {
-    let mut agent = Agent::prepare(host, yaml)?;
-    let Err(error) = agent.run() else {
-        return Ok((agent, Vec::new()));
-    };
-    let refusals = refusals(&format!("{error:#}"));
-    if refusals.is_empty() {
-        return Err(error);
-    }
-    let lines = yaml.lines().zip(1_usize..);
-    let kept = lines.filter(|(_, line)| !refusals.iter().any(|refusal| refusal.line == *line));
-    let rest: Vec<&str> = kept.map(|(text, _)| text).collect();
-    for Refusal { path, message, .. } in &refusals {
-        require::later(&format!("{path}: {message}"));
-    }
-    agent.write_config(&(rest.join("\n") + "\n"))?;
-    agent.run()?;
-    Ok((agent, refusals.into_iter().map(|r| r.path).collect()))
-}
-
-struct Refusal {
-    line: usize,
-    path: String,
-    message: String,
-}
-
-/// The lines `FILE:LINE:COL: PATH: … yet …` of a refused start.
-fn refusals(text: &str) -> Vec<Refusal> {
-    let of_line = |text: &str| {
-        let (_, place) = text.split_once("ballast.yaml:")?;
-        let (numbers, rest) = place.split_once(": ")?;
-        let (path, message) = rest.split_once(": ")?;
-        message.contains(" yet").then_some(Refusal {
-            line: numbers.split(':').next()?.parse().ok()?,
-            path: path.to_owned(),
-            message: message.to_owned(),
-        })
-    };
-    text.lines().filter_map(of_line).collect()
 }
 
 /// Who elects on a machine, from a keepalived.conf.

@@ -72,12 +72,6 @@ pub fn have(needs: &[Need]) -> bool {
     all
 }
 
-/// Says that a part of the running test is left out, because the product cannot do it yet or this
-/// kernel cannot show it. Counted like a skipped test.
-pub fn later(what: &str) {
-    say(what);
-}
-
 fn say(reason: &str) {
     // libtest names a test's thread after the test, unless it runs all on the main one.
     let line = match thread::current().name() {

@@ -20,25 +20,20 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use lb_common::{
-    arena::{Arena as _, ROOT, ROOT_FRONT},
     connections::SET,
     counters::{FlowCounters, Shared, TrafficCounters},
     describe::{self, BackendDescription, ServiceDescription},
-    service::ENTRY_RING,
 };
-use zerocopy::IntoBytes as _;
 
 use super::{
-    alloc::{Allocator, Full},
+    alloc::Full,
     arena::Arena,
-    image::{
-        BackendId, BackendImage, BackendInfo, Front, Image, RingImage, ServiceId, ServiceImage,
-    },
+    image::{BackendId, BackendInfo, Image, ServiceId, ServiceImage},
     object,
     pins::{MAPS, Pins, PinsError},
     plan::MapOp,
-    region::{self, FrontService},
     remembered::ReadOnly,
+    store::{Store, StoreError},
     sweep::{Lifetimes, Sweeper, Usage},
 };
 use crate::types::IfIndex;
@@ -120,9 +115,9 @@ pub enum OpenError {
 /// Why an operation could not be carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// No room.
+    /// The arena.
     #[error(transparent)]
-    Full(#[from] Full),
+    Store(#[from] StoreError),
     /// A map refused.
     #[error("cannot write the map `{name}`")]
     Map {
@@ -141,28 +136,13 @@ pub enum ApplyError {
 pub struct Bpf {
     pub(super) pins: Pins,
     pub(super) ebpf: Ebpf,
-    arena: Arena,
+    store: Store,
     table: Arena,
     sweeper: Sweeper,
-    space: Allocator,
     capacity: Capacity,
     staged: bool,
     applied: Image,
-    places: Places,
 }
-
-/// Where in the arena things are: offset and length.
-#[derive(Debug, Default)]
-struct Places {
-    front: Option<(u32, u32)>,
-    directory: u32,
-    /// Offset of each service's entry in the arena, while it is in the front table.
-    entries: BTreeMap<ServiceId, u32>,
-    rings: BTreeMap<ServiceId, (u32, u32)>,
-    backends: BTreeMap<BackendId, u32>,
-}
-
-const BACKEND_LENGTH: u32 = lb_common::arena::UNIT;
 
 impl Bpf {
     /// Adopts what is pinned where it fits, else makes a new set; loads the program. Nothing is
@@ -191,75 +171,27 @@ impl Bpf {
         let ebpf = load(&paths, capacity, build)?;
         let arena = map_memory(&ebpf, "ARENA", capacity.arena)?;
         let table = map_memory(&ebpf, "CONNECTIONS", capacity.table)?;
-        let Some(found) = region::read(&arena) else {
+        let Some((store, found)) = Store::adopt(arena, capacity.backends) else {
             return Ok(None);
         };
         let mut bpf = Self {
             pins,
             ebpf,
-            space: Allocator::new(arena.length()),
-            arena,
+            store,
             table,
             sweeper: Sweeper::default(),
             capacity,
             staged: false,
             applied: Image::default(),
-            places: Places::default(),
         };
-        Ok(bpf.take_over(found).then_some(bpf))
-    }
-
-    /// Claims the places of what was found and rebuilds the image. `false` if places overlap or a
-    /// description is missing.
-    fn take_over(&mut self, found: region::Found) -> bool {
-        self.applied.front = found.front;
-        if !self
-            .space
-            .claim(found.directory, directory_length(self.capacity))
-        {
-            return false;
-        }
-        self.places.directory = found.directory;
-        if let Some((at, length)) = found.front_region {
-            if !self.space.claim(at, length) {
-                return false;
-            }
-            self.places.front = Some((at, length));
-        }
-        for (id, (at, entry)) in found.backends {
-            let Some(info) = self.read_backend(id) else {
-                return false;
-            };
-            if !self.space.claim(at, BACKEND_LENGTH) {
-                return false;
-            }
-            self.places.backends.insert(id, at);
-            self.applied
-                .backends
-                .insert(id, BackendImage { entry, info });
-        }
-        for (id, service) in found.services {
-            let Some(name) = self.read_service(id) else {
-                return false;
-            };
-            if !self.space.claim(service.ring_at, service.ring_length) {
-                return false;
-            }
-            self.places
-                .rings
-                .insert(id, (service.ring_at, service.ring_length));
-            self.places.entries.insert(id, service.entry);
-            let image = ServiceImage {
-                key: service.key,
-                hash_key: service.hash_key,
-                steering: service.steering,
-                name,
-                ring: service.ring,
-            };
-            self.applied.services.insert(id, image);
-        }
-        self.applied.devices = self.read_devices();
-        self.applied.is_consistent()
+        let info = |id| bpf.read_backend(id);
+        let name = |id| bpf.read_service(id);
+        let Some(mut applied) = found.into_image(info, name) else {
+            return Ok(None);
+        };
+        applied.devices = bpf.read_devices();
+        bpf.applied = applied;
+        Ok(bpf.applied.is_consistent().then_some(bpf))
     }
 
     fn make(pins: Pins, capacity: Capacity, build: Build) -> Result<Self, OpenError> {
@@ -270,29 +202,19 @@ impl Bpf {
         make_memory("ARENA", capacity.arena, &paths[0])?;
         make_memory("CONNECTIONS", capacity.table, &paths[2])?;
         let ebpf = load(&paths, capacity, build)?;
-        let mut arena = map_memory(&ebpf, "ARENA", capacity.arena)?;
+        let arena = map_memory(&ebpf, "ARENA", capacity.arena)?;
         let table = map_memory(&ebpf, "CONNECTIONS", capacity.table)?;
-        let mut space = Allocator::new(arena.length());
-        // All zeros, as everything in a new map: nobody has any index.
-        let directory = space
-            .take(directory_length(capacity), Instant::now())
-            .map_err(OpenError::Full)?;
         let secret = random().map_err(OpenError::Random)?;
-        arena.write(ROOT, region::root(0, directory, secret).as_bytes());
+        let store = Store::new(arena, capacity.backends, secret).map_err(OpenError::Full)?;
         Ok(Self {
             pins,
             ebpf,
-            space,
-            arena,
+            store,
             table,
             sweeper: Sweeper::default(),
             capacity,
             staged: true,
             applied: Image::default(),
-            places: Places {
-                directory,
-                ..Places::default()
-            },
         })
     }
 
@@ -305,7 +227,7 @@ impl Bpf {
     /// The arena, for `explain`.
     #[must_use]
     pub fn arena(&self) -> &Arena {
-        &self.arena
+        self.store.arena()
     }
 
     /// The connection table, for `explain`.
@@ -317,10 +239,9 @@ impl Bpf {
     /// The connection table as `explain` reads it.
     #[must_use]
     pub fn remembered(&self) -> ReadOnly<'_> {
-        let root: Option<&lb_common::arena::Root> = self.arena.view(ROOT);
         ReadOnly {
             table: &self.table,
-            secret: root.map_or(0, |root| root.secret),
+            secret: self.store.secret(),
         }
     }
 
@@ -355,18 +276,13 @@ impl Bpf {
     /// The last generations of indices that nobody has now.
     #[must_use]
     pub fn retired(&self) -> BTreeMap<BackendId, u16> {
-        let word = |at| self.arena.word(self.places.directory + at).unwrap_or(0);
-        (0..self.capacity.backends)
-            .filter(|id| !self.applied.backends.contains_key(&BackendId(*id)))
-            .filter_map(|id| Some((BackendId(id), u16::try_from(word(id * 8 + 4)).ok()?)))
-            .filter(|(_, generation)| *generation != 0)
-            .collect()
+        self.store.retired(&self.applied)
     }
 
     /// Bytes of the arena in use, and in all.
     #[must_use]
     pub fn ring_memory(&self) -> (u32, u32) {
-        (self.space.used(), self.space.length())
+        self.store.memory()
     }
 
     /// The sizes of the maps.
@@ -388,26 +304,16 @@ impl Bpf {
             MapOp::AddBackend(id, backend) => {
                 self.zero::<TrafficCounters>("BACKEND_STATS", id.0)?;
                 self.describe_backend(*id, Some(&backend.info), backend.entry.generation)?;
-                self.write_backend(*id, backend, now)?;
             }
             MapOp::ChangeBackend(id, backend) => {
                 self.describe_backend(*id, Some(&backend.info), backend.entry.generation)?;
-                self.write_backend(*id, backend, now)?;
             }
-            MapOp::RemoveBackend(id) => {
-                self.describe_backend(*id, None, 0)?;
-                self.arena.flip(self.places.directory + id.0 * 8, 0);
-                if let Some(at) = self.places.backends.remove(id) {
-                    self.space.give_back(at, BACKEND_LENGTH, now);
-                }
-            }
+            MapOp::RemoveBackend(id) => self.describe_backend(*id, None, 0)?,
             MapOp::AddService(id, service) => {
                 self.zero::<TrafficCounters>("SERVICE_STATS", id.0)?;
                 self.zero::<FlowCounters>("FLOW_STATS", id.0)?;
                 self.describe_service(*id, Some(service))?;
-                self.write_ring(*id, &service.ring, now)?;
             }
-            MapOp::ChangeRing(id, ring) => self.write_ring(*id, ring, now)?,
             MapOp::RenameService(id, name) => {
                 let known = self.applied.services.get(id);
                 let service =
@@ -418,108 +324,11 @@ impl Bpf {
                 };
                 self.describe_service(*id, Some(&renamed))?;
             }
-            MapOp::WriteFront(front, services) => self.write_front(front, services, now)?,
-            MapOp::RemoveService(id) => {
-                self.describe_service(*id, None)?;
-                self.places.entries.remove(id);
-                if let Some((at, length)) = self.places.rings.remove(id) {
-                    self.space.give_back(at, length, now);
-                }
-            }
+            MapOp::RemoveService(id) => self.describe_service(*id, None)?,
+            MapOp::ChangeRing(..) | MapOp::WriteFront(..) => {}
         }
+        self.store.apply(op, &self.applied, now)?;
         self.applied.apply(op);
-        Ok(())
-    }
-
-    /// Writes the entry beside the old one and flips the word of the ring that names it.
-    fn write_backend(
-        &mut self,
-        id: BackendId,
-        backend: &BackendImage,
-        now: Instant,
-    ) -> Result<(), ApplyError> {
-        let at = self.space.take(BACKEND_LENGTH, now)?;
-        self.arena.write(at, backend.entry.as_bytes());
-        let service = backend.info.service_id;
-        if let (Some(image), Some((ring_at, _))) = (
-            self.applied.services.get(&service),
-            self.places.rings.get(&service),
-        ) && let Some(local) = image.ring.locals.iter().position(|local| *local == id)
-        {
-            let word = region::local_word(image.ring.slots.len(), local);
-            self.arena.flip(ring_at + word, at);
-        }
-        let directory = self.places.directory + id.0 * 8;
-        let generation = u32::from(backend.entry.generation);
-        self.arena.flip(directory + 4, generation);
-        self.arena.flip(directory, at);
-        if let Some(old) = self.places.backends.insert(id, at) {
-            self.space.give_back(old, BACKEND_LENGTH, now);
-        }
-        Ok(())
-    }
-
-    /// Writes the ring beside the old one and flips the word of the front table that names it.
-    fn write_ring(
-        &mut self,
-        id: ServiceId,
-        ring: &RingImage,
-        now: Instant,
-    ) -> Result<(), ApplyError> {
-        for local in ring.locals.iter() {
-            if !self.places.backends.contains_key(local) {
-                return Err(ApplyError::Unknown(format!("backend {}", local.0)));
-            }
-        }
-        let bytes = region::ring(ring, |local| {
-            self.places.backends.get(&local).copied().unwrap_or(0)
-        });
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let at = self.space.take(length, now)?;
-        self.arena.write(at, &bytes);
-        if let Some(entry) = self.places.entries.get(&id) {
-            self.arena.flip(entry + ENTRY_RING, at);
-        }
-        if let Some((old, length)) = self.places.rings.insert(id, (at, length)) {
-            self.space.give_back(old, length, now);
-        }
-        Ok(())
-    }
-
-    fn write_front(
-        &mut self,
-        front: &Front,
-        services: &[(ServiceId, ServiceImage)],
-        now: Instant,
-    ) -> Result<(), ApplyError> {
-        let mut listed = Vec::with_capacity(services.len());
-        for (id, service) in services {
-            let (ring, _) = *self
-                .places
-                .rings
-                .get(id)
-                .ok_or_else(|| ApplyError::Unknown(format!("the ring of service {}", id.0)))?;
-            listed.push(FrontService {
-                id: *id,
-                key: service.key,
-                hash_key: service.hash_key,
-                steering: service.steering,
-                ring,
-            });
-        }
-        let region = region::front(front, &listed);
-        let length = u32::try_from(region.bytes.len()).unwrap_or(u32::MAX);
-        let at = self.space.take(length, now)?;
-        self.arena.write(at, &region.bytes);
-        self.arena.flip(ROOT_FRONT, at);
-        self.places.entries = region
-            .entries
-            .into_iter()
-            .map(|(id, offset)| (id, at + offset))
-            .collect();
-        if let Some((old, length)) = self.places.front.replace((at, length)) {
-            self.space.give_back(old, length, now);
-        }
         Ok(())
     }
 
@@ -659,11 +468,6 @@ fn random() -> io::Result<u64> {
     let mut bytes = [0; 8];
     io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
     Ok(u64::from_ne_bytes(bytes))
-}
-
-/// Bytes of the directory of backends.
-fn directory_length(capacity: Capacity) -> u32 {
-    capacity.backends * 8
 }
 
 /// `BPF_F_MMAPABLE`

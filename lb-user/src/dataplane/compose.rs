@@ -544,13 +544,18 @@ fn client_bits(service: &Service) -> u32 {
     length.map_or(0, |length| in_front + length)
 }
 
-/// How long flows older than a move are looked after, seconds.
+/// How long flows older than a move are looked after, seconds: one more than configured, because the second
+/// of the move has begun. None if none is configured.
 fn grace(service: &Service) -> u32 {
     let grace = match service.protocol {
         Protocol::Tcp => service.grace,
         Protocol::Udp => service.udp_grace,
     };
-    u32::try_from(grace.as_secs() + u64::from(grace.subsec_nanos() > 0)).unwrap_or(u32::MAX)
+    if grace.is_zero() {
+        return 0;
+    }
+    let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
+    u32::try_from(seconds.saturating_add(1)).unwrap_or(u32::MAX)
 }
 
 /// How long idle flows are remembered.

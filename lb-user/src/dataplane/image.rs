@@ -32,6 +32,8 @@ pub struct Image {
     pub devices: BTreeSet<IfIndex>,
     /// Services by index.
     pub services: BTreeMap<ServiceId, ServiceImage>,
+    /// Those of them that no packet finds: a plan stopped before it wrote the front table. Nobody wants any.
+    pub unlisted: BTreeSet<ServiceId>,
     /// Backends by index; each belongs to one service.
     pub backends: BTreeMap<BackendId, BackendImage>,
 }

@@ -69,7 +69,8 @@ pub fn diff(applied: &Image, wanted: &Image) -> Vec<MapOp> {
                 }
                 front_changed |= old.key != service.key
                     || old.hash_key != service.hash_key
-                    || old.steering != service.steering;
+                    || old.steering != service.steering
+                    || applied.unlisted.contains(id);
             }
         }
     }
@@ -119,6 +120,7 @@ impl Image {
             }
             MapOp::AddService(id, service) => {
                 self.services.insert(*id, service.clone());
+                self.unlisted.insert(*id);
             }
             MapOp::ChangeRing(id, ring) => {
                 if let Some(service) = self.services.get_mut(id) {
@@ -132,7 +134,9 @@ impl Image {
             }
             MapOp::WriteFront(front, services) => {
                 self.front = front.clone();
+                self.unlisted = self.services.keys().copied().collect();
                 for (id, wanted) in services {
+                    self.unlisted.remove(id);
                     if let Some(service) = self.services.get_mut(id) {
                         service.key = wanted.key;
                         service.hash_key = wanted.hash_key;
@@ -142,6 +146,7 @@ impl Image {
             }
             MapOp::RemoveService(id) => {
                 self.services.remove(id);
+                self.unlisted.remove(id);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What the host and the reference hold to be so, and whether the kernel agrees.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::collections::HashMap;
 
 use lb_common::verdict::FlowEvent;
 use lb_user::dataplane::{bpf::Bpf, image::Image, stats::Stats};
@@ -93,8 +93,7 @@ impl Belief {
         let mut text = String::new();
         for (name, opinion) in [("host", Some(&host)), ("reference", reference.as_ref())] {
             let said = opinion.map_or_else(|| "nothing".to_owned(), Expect::describe);
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "  {name:9} {said}");
+            text += &format!("  {name:9} {said}\n");
         }
         Err(text)
     }

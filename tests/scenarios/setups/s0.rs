@@ -6,112 +6,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use lb_tests::{
-    ballast::{Agent, wait_for_backend},
     capture::Capture,
-    client::{Get, Load},
-    imported::{Machine, fixture, import, start},
-    lab::{self, Lab},
+    client::Load,
+    how_to::{HowTo, NEEDS, VIP},
+    imported::Machine,
+    lab,
     packet::MacAddr,
     pair::has_address,
     realserver::{direct_routing, realserver},
-    require::Need,
-    topology::Network,
     wait::wait_for,
     web::Web,
 };
 
-use super::{SLACK, SOON, wait_for_address, wait_until_without};
-
-const VIP: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 125);
-const SERVICE: &str = "tcp-172.16.0.125-80";
-const WEBS: [&str; 2] = ["172.16.0.101", "172.16.0.102"];
-const NEEDS: &[Need] = &[Need::Program("nginx"), Need::Program("keepalived")];
-
-struct Site {
-    network: Network,
-    client: Machine,
-    lbs: [Machine; 2],
-    webs: [Machine; 2],
-    pages: [Option<Web>; 2],
-    agents: [Option<Agent>; 2],
-    /// Parts of the file that this build cannot do yet.
-    left_out: Vec<String>,
-}
-
-impl Site {
-    fn start(lab: &Lab) -> Result<Self> {
-        Self::with(lab, |host| {
-            direct_routing(host, &[VIP.into()])?;
-            realserver(host, "check", &[VIP.into()], &[]).map(drop)
-        })
-    }
-
-    /// `real_server` is what is done on the web servers.
-    fn with(lab: &Lab, real_server: impl Fn(&lb_tests::netns::Host) -> Result<()>) -> Result<Self> {
-        let network = Network::new(lab, "switch")?;
-        let plug = |name: &str, number: u8| {
-            let address = format!("172.16.0.{number}/25");
-            Machine::plug(lab, &network, name, "eth0", &address)
-        };
-        let mut site = Self {
-            client: plug("client", 44)?,
-            lbs: [plug("LB01", 121)?, plug("LB02", 122)?],
-            webs: [plug("Web1", 101)?, plug("Web2", 102)?],
-            network,
-            pages: [None, None],
-            agents: [None, None],
-            left_out: Vec::new(),
-        };
-        for (web, page) in site.webs.iter().zip(&mut site.pages) {
-            real_server(&web.host)?;
-            *page = Some(Web::start(&web.host)?);
-        }
-        for index in [0, 1] {
-            site.run(index)?;
-        }
-        wait_for_address(&site.lbs[0].host, VIP.into(), SOON)?;
-        wait_until_without(&site.lbs[1].host, &[VIP.into()], SOON)?;
-        Ok(site)
-    }
-
-    fn run(&mut self, index: usize) -> Result<()> {
-        let host = &self.lbs[index].host;
-        let yaml = import(host, &fixture(&format!("s0-lb{}", index + 1))?)?;
-        let (agent, left_out) = start(host, &yaml)?;
-        self.agents[index] = Some(agent);
-        self.left_out = left_out;
-        Ok(())
-    }
-
-    fn agent(&self, index: usize) -> Result<&Agent> {
-        self.agents[index].as_ref().context("no power")
-    }
-
-    fn does(&self, what: &str) -> bool {
-        !self.left_out.iter().any(|path| path.ends_with(what))
-    }
-
-    fn get(&self) -> Get {
-        Get::new((VIP, 80))
-    }
-
-    /// Who answers so many new connections, in order.
-    fn answers(&self, count: usize) -> Result<Vec<String>> {
-        let one = |_| Ok(self.get().send(&self.client.host)?.server);
-        (0..count).map(one).collect()
-    }
-
-    fn wait_for_state(&self, web: usize, state: &str, limit: Duration) -> Result<()> {
-        wait_for_backend(self.agent(0)?, SERVICE, WEBS[web], state, limit + SLACK)
-    }
-}
+use super::{SOON, wait_for_address};
 
 #[test]
 fn the_vip_is_on_lb01_and_replies_come_straight_from_the_web_servers() {
     lab::test(NEEDS, |lab| {
-        let site = Site::start(lab)?;
+        let site = HowTo::start(lab)?;
         ensure!(!has_address(&site.lbs[1].host, VIP.into()));
         let shown = site.lbs[0].host.sh("ip address show dev eth0")?;
         ensure!(shown.contains("172.16.0.125/25"), "{shown}");
@@ -146,23 +60,13 @@ fn the_vip_is_on_lb01_and_replies_come_straight_from_the_web_servers() {
 #[test]
 fn a_client_sticks_to_a_page_and_without_persistence_pages_alternate() {
     lab::test(NEEDS, |lab| {
-        let mut site = Site::start(lab)?;
-        if site.does("persistence") {
-            let answers: BTreeSet<_> = site.answers(12)?.into_iter().collect();
-            ensure!(answers.len() == 1, "one client got {answers:?}");
-        }
-        let agent = site.agents[0].as_mut().context("no power")?;
-        let yaml = std::fs::read_to_string(agent.config())?;
-        let lines = yaml.lines().filter(|line| !line.contains("persistence"));
-        agent.write_config(&lines.collect::<Vec<_>>().join("\n"))?;
-        agent.reload()?;
+        let site = HowTo::start(lab)?;
+        let answers: BTreeSet<_> = site.answers(12)?.into_iter().collect();
+        ensure!(answers.len() == 1, "one client got {answers:?}");
+        site.forget_clients()?;
         let answers = site.answers(40)?;
-        let kinds: BTreeSet<_> = answers.iter().collect();
-        ensure!(kinds.len() == 2, "{answers:?}");
-        if site.does("scheduler") {
-            let turns = answers.windows(2).filter(|pair| pair[0] != pair[1]);
-            ensure!(turns.count() == 39, "round robin is {answers:?}");
-        }
+        let turns = answers.windows(2).filter(|pair| pair[0] != pair[1]);
+        ensure!(turns.count() == 39, "round robin is {answers:?}");
         Ok(())
     });
 }
@@ -170,7 +74,7 @@ fn a_client_sticks_to_a_page_and_without_persistence_pages_alternate() {
 #[test]
 fn a_web_server_whose_port_refuses_or_is_silent_leaves_in_time_and_returns() {
     lab::test(NEEDS, |lab| {
-        let mut site = Site::start(lab)?;
+        let mut site = HowTo::start(lab)?;
         for web in [0, 1] {
             site.wait_for_state(web, "up", SOON)?;
         }
@@ -205,22 +109,19 @@ fn a_web_server_whose_port_refuses_or_is_silent_leaves_in_time_and_returns() {
 #[test]
 fn lb02_takes_over_from_a_lb01_without_power_and_gives_back() {
     lab::test(NEEDS, |lab| {
-        let mut site = Site::start(lab)?;
+        let mut site = HowTo::start(lab)?;
         let vip = IpAddr::from(VIP);
         site.answers(4)?;
         let off = Instant::now();
-        site.lbs[0].power_off()?;
-        site.agents[0] = None;
+        site.power_off(0)?;
         let taken = wait_for_address(&site.lbs[1].host, vip, SOON)?;
         // Three intervals and (256 - 100) / 256 of one.
         super::within("the takeover", off, taken, Duration::from_millis(3610))?;
         wait_for("an answer through LB02", SOON, || site.answers(1))?;
         site.answers(4)?;
 
-        site.lbs[0] = Machine::plug(lab, &site.network, "LB01", "eth0", "172.16.0.121/25")?;
-        site.run(0)?;
-        wait_for_address(&site.lbs[0].host, vip, SOON)?;
-        wait_until_without(&site.lbs[1].host, &[vip], SOON)?;
+        site.replace_first(lab)?;
+        site.wait_for_holder(0)?;
         site.answers(4).map(drop)
     });
 }
@@ -229,7 +130,7 @@ fn lb02_takes_over_from_a_lb01_without_power_and_gives_back() {
 #[test]
 fn without_the_arp_settings_web_servers_answer_for_the_vip_and_check_finds_it() {
     lab::test(NEEDS, |lab| {
-        let site = Site::with(lab, |host| {
+        let site = HowTo::with(lab, |host| {
             host.sh("ip address add 172.16.0.125/32 dev lo").map(drop)
         })?;
         let webs = site.webs.each_ref().map(|web| web.port.mac());

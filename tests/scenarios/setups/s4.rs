@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use lb_tests::{
     ballast::{Agent, wait_for_backend},
     client::{Get, Load},
-    imported::{Machine, fixture, import, replaced, start},
+    imported::{Machine, fixture, import, replaced},
     lab::{self, Lab},
     mail::MailServer,
     pair::has_address,
@@ -106,7 +106,7 @@ impl Shop {
 
 fn agent(machine: &Machine, conf: &str) -> Result<Agent> {
     let yaml = import(&machine.host, conf)?;
-    Ok(start(&machine.host, &yaml)?.0)
+    Agent::start(&machine.host, &yaml)
 }
 
 fn write_page(web: &Machine, page: &str) -> Result<()> {

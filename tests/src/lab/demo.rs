@@ -3,6 +3,7 @@
 mod death;
 mod document;
 mod failover;
+mod how_to;
 mod picture;
 mod story;
 
@@ -65,6 +66,11 @@ pub(super) fn run(flags: Flags) -> Result<()> {
 }
 
 fn play(story: &Story, lab: &Lab, keep: Option<SigSet>) -> Result<Document> {
+    story.title(
+        "A published how-to for keepalived, `ballast import`ed: a client, two balancers, two web servers",
+    );
+    let imported = how_to::imported(story, lab)?;
+
     story.title("A client, two balancers, four web servers: each a host of its own (namespaces)");
     let mut pair = Pair::prepare(lab, setup())?;
     story.hosts(&pair);
@@ -112,6 +118,7 @@ fn play(story: &Story, lab: &Lab, keep: Option<SigSet>) -> Result<Document> {
     let failover = failover::power_off(story, &mut pair)?;
 
     let events = Events {
+        imported,
         agent_kill,
         restart,
         backend_death,

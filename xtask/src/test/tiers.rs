@@ -130,6 +130,11 @@ struct Known {
 
 const KNOWN: &[Known] = &[
     Known {
+        name: "model",
+        about: "random histories of a balancer: living flows stay on living backends",
+        one_by_one: false,
+    },
+    Known {
         name: "dataplane",
         about: "packets through the real XDP program by BPF_PROG_TEST_RUN",
         one_by_one: false,

@@ -94,6 +94,7 @@ const OLDER_SLOTS: u64 = 53;
 /// New flows of [`Way::Thrifty`] in a tick.
 const SMALL_BUDGET: u32 = 3;
 /// Backends of one family and protocol.
-const PER_GROUP: u32 = 3 * Way::REMEMBERING.len() as u32;
+const PER_GROUP: u32 = 15;
+const _: () = assert!(PER_GROUP as usize == 3 * Way::REMEMBERING.len());
 /// These come after those of [`Way::Mixed`].
 const BASE: u32 = MIXED_BASE + 4 * 8;

@@ -16,6 +16,20 @@ pub(super) struct Document {
     failover: Failover,
     stop: Stop,
     backend_death: BackendDeath,
+    imported: Imported,
+}
+
+/// The published how-to, as imported.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Imported {
+    /// Lines that `import` wrote on stderr.
+    pub(super) warnings: usize,
+    /// With persistence, one client got one page.
+    pub(super) sticks: bool,
+    /// Without, the pages alternated.
+    pub(super) alternates: bool,
+    /// From the master's end to the first page through the other one.
+    pub(super) failover_ms: u64,
 }
 
 /// A web server was killed and started again.
@@ -63,6 +77,7 @@ pub(super) struct Stop {
 /// The parts in which something happened to an agent.
 #[derive(Debug)]
 pub(super) struct Events {
+    pub(super) imported: Imported,
     pub(super) agent_kill: Interruption,
     pub(super) restart: Interruption,
     pub(super) backend_death: BackendDeath,
@@ -104,6 +119,7 @@ impl Document {
         counters_agree: bool,
     ) -> Self {
         let Events {
+            imported,
             agent_kill,
             restart,
             backend_death,
@@ -150,6 +166,7 @@ impl Document {
             failover,
             stop,
             backend_death,
+            imported,
         }
     }
 }

@@ -4,14 +4,21 @@ use std::time::Duration;
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
+#[expect(
+    clippy::should_implement_trait,
+    reason = "`next` is the word, and it never ends"
+)]
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The numbers of a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// Any number.
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,26 +27,36 @@ impl Random {
     }
 
     /// Below `end`, which is not 0.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
     /// An index into `length` things.
-    pub(crate) fn index(&mut self, length: usize) -> usize {
+    ///
+    /// # Panics
+    ///
+    /// If there are none.
+    pub fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).expect("it is below a usize")
     }
 
     /// True in so many of 100 cases.
-    pub(crate) fn percent(&mut self, chance: u64) -> bool {
+    pub fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }
 
-    pub(crate) fn duration(&mut self, end: Duration) -> Duration {
+    /// Shorter than `end`, which is not longer than centuries.
+    ///
+    /// # Panics
+    ///
+    /// If it is.
+    pub fn duration(&mut self, end: Duration) -> Duration {
         let micros = u64::try_from(end.as_micros()).expect("short");
         Duration::from_micros(self.below(micros.max(1)))
     }
 
-    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    /// One of several; `from` is not empty.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.index(from.len())]
     }
 }
