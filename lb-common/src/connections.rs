@@ -226,6 +226,11 @@ pub trait Memory: Sized {
     fn secret(&self) -> u64;
     /// Byte offset of the home set for a random number.
     fn home(&self, random: u32) -> u32;
+    /// The offset of a way, which is within the table: for the verifiers of old kernels (6.1), which after
+    /// `^` know nothing any more of what two numbers were, masked once more in the program.
+    fn bounded(&self, way: u32) -> u32 {
+        way
+    }
     /// The word at a byte offset (a multiple of 8, at most a set beyond a home), read once.
     fn load(&self, at: u32) -> u64;
     /// Stores a word of a way that is [`Value::BUSY`].
@@ -242,10 +247,6 @@ pub trait Memory: Sized {
     /// `other` is any number of which it knows nothing.
     fn blurred(&self, number: u64, _other: u64) -> u64 {
         number
-    }
-    /// The same for the offset of a way, which the program has to bound again.
-    fn blurred_way(&self, at: u32, _other: u64) -> u32 {
-        at
     }
     /// The time in ticks of [`TICK_SHIFT`].
     fn now(&self) -> u32;
@@ -279,9 +280,15 @@ fn home<M: Memory>(memory: &M, tag: u64) -> u32 {
 
 /// The `n`-th way (of [`WAYS`]).
 #[inline(always)]
-const fn way(home: u32, n: u32) -> u32 {
+fn way<M: Memory>(memory: &M, home: u32, n: u32) -> u32 {
     let set = if n < WAYS / 2 { home } else { home ^ SET };
-    set + (n % (WAYS / 2)) * WAY
+    memory.bounded(set + (n % (WAYS / 2)) * WAY)
+}
+
+/// [`Memory::blurred`] for the offset of a way.
+#[inline(always)]
+fn blurred_way<M: Memory>(memory: &M, at: u32, other: u64) -> u32 {
+    memory.bounded(memory.blurred(at.into(), other) as u32)
 }
 
 /// Looks a flow up.
@@ -292,7 +299,7 @@ pub fn find<M: Memory>(memory: &M, tag: u64) -> Option<Hit> {
     let mut at = home;
     let mut value = Value::FREE;
     while n < WAYS {
-        at = way(home, n);
+        at = way(memory, home, n);
         // The value before the tag: see the top of this file.
         value = Value::from_word(memory.load(at + 8));
         if memory.load(at) == tag && value.is_taken() {
@@ -301,7 +308,7 @@ pub fn find<M: Memory>(memory: &M, tag: u64) -> Option<Hit> {
         n += 1;
     }
     // Before it is known whether there is one: else LLVM leaves the other case undefined.
-    let at = memory.blurred_way(at, tag);
+    let at = blurred_way(memory, at, tag);
     (n < WAYS).then_some(Hit { at, value })
 }
 
@@ -381,14 +388,14 @@ fn weakest<M: Memory>(memory: &M, home: u32, random: u64, now: u32) -> Option<(u
     let mut best_rank = u32::MAX;
     let mut n = memory.zero();
     while n < WAYS {
-        let at = way(home, n);
+        let at = way(memory, home, n);
         let value = Value::from_word(memory.load(at + 8));
         // State above, freshness below; a busy way is stronger than all.
         let rank = (value.state_byte() as u32) << 24 | (TICK_MASK - value.idle(now));
         let rank = if value == Value::FREE { 0 } else { rank };
         if rank < best_rank {
             best_rank = rank;
-            best = memory.blurred_way(at, random);
+            best = blurred_way(memory, at, random);
             best_value = value;
         }
         n += 1;

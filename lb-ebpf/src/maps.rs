@@ -9,13 +9,14 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use lb_common::{
+    addr::Addr,
     arena::{self, Region},
     clients::Client,
     connections::{Memory, SET, TICK_SHIFT, WAY},
     counters::{self, DROP_WORDS, DropCounters, FlowCounters, Shared, TrafficCounters},
     describe::{BackendDescription, ServiceDescription},
     limits::MAX_INTERFACES,
-    parse::{Parsed, Unparsed},
+    parse::Parsed,
     verdict::{DropReason, FlowEvent},
 };
 
@@ -194,6 +195,12 @@ impl Memory for Flows {
     }
 
     #[inline(always)]
+    fn bounded(&self, way: u32) -> u32 {
+        // SAFETY: as for `ARENA_LENGTH`.
+        way & (unsafe { core::ptr::read_volatile(&raw const TABLE_MASK) } | (SET - WAY))
+    }
+
+    #[inline(always)]
     fn load(&self, at: u32) -> u64 {
         // SAFETY: within the value and aligned, see `word`; volatile, because other CPUs write.
         unsafe { core::ptr::read_volatile(self.word(at)) }
@@ -243,12 +250,6 @@ impl Memory for Flows {
             );
         }
         number
-    }
-
-    #[inline(always)]
-    fn blurred_way(&self, at: u32, other: u64) -> u32 {
-        let at = self.blurred(at.into(), other) as u32;
-        self.home(at) | at & (SET - WAY)
     }
 
     #[inline(always)]
@@ -314,33 +315,63 @@ pub(crate) fn secret() -> u64 {
     root.unwrap_or(0)
 }
 
-/// Keeps what is known of the packet for [`parsed`], on the same CPU; 0 where that cannot be done.
+/// Keeps a packet for [`parsed`], on the same CPU; 0 where that cannot be done.
+///
+/// This and [`keep_defect`] write what there is and nothing else: as one value of [`parse::packet()`]'s
+/// type, whatever the other case has would be read from a stack that was never written, which
+/// kernels before 6.3 refuse.
+///
+/// [`parse::packet()`]: lb_common::parse::packet()
 #[inline(always)]
-pub(crate) fn keep_parsed(parsed: Result<Parsed, Unparsed>) -> u32 {
+pub(crate) fn keep_parsed(parsed: Parsed) -> u32 {
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else {
         return 0;
     };
     // SAFETY: large enough and aligned (asserted below); this CPU's own element.
-    unsafe { *scratch.cast::<Result<Parsed, Unparsed>>() = parsed };
-    1
+    unsafe { *scratch.cast::<Parsed>() = parsed };
+    PARSED
+}
+
+/// Keeps what is wrong with a packet for [`defect`]; 0 where that cannot be done.
+#[inline(always)]
+pub(crate) fn keep_defect(destination: Addr, reason: DropReason) -> u32 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: as in `keep_parsed`.
+    unsafe { *scratch.cast::<(Addr, DropReason)>() = (destination, reason) };
+    DEFECT
 }
 
 /// What [`keep_parsed`] has kept.
 #[inline(always)]
-pub(crate) fn parsed() -> Option<Result<Parsed, Unparsed>> {
+pub(crate) fn parsed() -> Option<Parsed> {
     let scratch = SCRATCH.get_ptr_mut(0)?;
     // SAFETY: as in `keep_parsed`, which has just written it.
-    let mut parsed = unsafe { *scratch.cast::<Result<Parsed, Unparsed>>() };
-    if let Ok(parsed) = &mut parsed {
-        // Bounds that hold and that the verifier has forgotten: two tags, and the extension headers.
-        parsed.l3 = opaque(parsed.l3) as u32 & 0x1f;
-        parsed.l4 = opaque(parsed.l4) as u32 & 0x7fff;
-    }
+    let mut parsed = unsafe { *scratch.cast::<Parsed>() };
+    // Bounds that hold and that the verifier has forgotten: two tags, and the extension headers.
+    parsed.l3 = opaque(parsed.l3) as u32 & 0x1f;
+    parsed.l4 = opaque(parsed.l4) as u32 & 0x7fff;
     Some(parsed)
 }
 
-const _: () = assert!(size_of::<Result<Parsed, Unparsed>>() <= size_of::<Scratch>());
-const _: () = assert!(align_of::<Result<Parsed, Unparsed>>() <= align_of::<Scratch>());
+/// What [`keep_defect`] has kept.
+#[inline(always)]
+pub(crate) fn defect() -> Option<(Addr, DropReason)> {
+    let scratch = SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: as in `keep_defect`, which has just written it.
+    Some(unsafe { *scratch.cast::<(Addr, DropReason)>() })
+}
+
+/// [`parsed`] has something.
+pub(crate) const PARSED: u32 = 1;
+/// [`defect`] has something.
+pub(crate) const DEFECT: u32 = 2;
+
+const _: () = assert!(size_of::<Parsed>() <= size_of::<Scratch>());
+const _: () = assert!(align_of::<Parsed>() <= align_of::<Scratch>());
+const _: () = assert!(size_of::<(Addr, DropReason)>() <= size_of::<Scratch>());
+const _: () = assert!(align_of::<(Addr, DropReason)>() <= align_of::<Scratch>());
 
 /// Notes where the fragments of a packet go. Not inlined, for what it needs of the stack.
 #[inline(never)]

@@ -36,17 +36,25 @@ pub(crate) fn run(ctx: XdpContext) -> u32 {
         let decision = decide::decide_plain(&packet, &arena, &Called, ingress, parsed);
         return carry_out(&mut packet, decision);
     }
-    if dissect(packet.ctx.ctx) == 0 {
-        return xdp_action::XDP_PASS;
-    }
-    let Some(parsed) = maps::parsed() else {
+    let parsed = match dissect(packet.ctx.ctx) {
+        maps::PARSED => maps::parsed().map(Ok),
+        maps::DEFECT => maps::defect().map(|(destination, reason)| {
+            Err(Unparsed::Defect {
+                destination,
+                reason,
+            })
+        }),
+        _ => None,
+    };
+    let Some(parsed) = parsed else {
         return xdp_action::XDP_PASS;
     };
     let decision = decide::decide_parsed(&packet, &arena, &Called, ingress, parsed);
     carry_out(&mut packet, decision)
 }
 
-/// Leaves what [`parse::packet()`] says for [`maps::parsed`]; 0 where nothing can be ours. Like
+/// Leaves what [`parse::packet()`] says for [`maps::parsed`] or [`maps::defect`], and says for which; 0
+/// where nothing can be ours. Like
 /// [`steer_flow`] a function of global linkage: the verifier looks at each shape of packet here, and
 /// does not carry it through everything that comes after.
 #[inline(never)]
@@ -58,8 +66,12 @@ pub(crate) fn run(ctx: XdpContext) -> u32 {
 extern "C" fn dissect(ctx: *mut xdp_md) -> u32 {
     let packet = Packet::new(XdpContext::new(ctx));
     match parse::packet(&packet) {
+        Ok(parsed) => maps::keep_parsed(parsed),
         Err(Unparsed::Foreign) => 0,
-        parsed => maps::keep_parsed(parsed),
+        Err(Unparsed::Defect {
+            destination,
+            reason,
+        }) => maps::keep_defect(destination, reason),
     }
 }
 

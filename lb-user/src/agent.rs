@@ -21,10 +21,12 @@ use crate::{
 
 mod checks;
 mod desired;
+mod engine;
 mod explain;
 mod flows;
 mod foreign;
 mod hops;
+mod ipvs;
 mod operate;
 mod outlets;
 mod overrides;
@@ -153,7 +155,7 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
                 // For those whose caches have not heard of it yet.
                 tokio::time::sleep(FORWARD_ON).await;
             }
-            desired.stop(clean);
+            desired.stop(clean).await;
             served
         }
     };
@@ -198,6 +200,7 @@ async fn serve(
                 desired.change(checks.standings(&desired.config));
                 routers.observe(checks.quorums(&desired.config));
             }
+            () = desired.ipvs.changed() => desired.balance(),
             said = too_bigs.next() => desired.narrow(&said.context("cannot listen to ICMP")?),
             event = routers.next() => match event {
                 Event::Notice(notice) => routers.tell(&notice),

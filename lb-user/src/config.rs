@@ -16,7 +16,6 @@ mod validate;
 mod walk;
 
 pub mod diff;
-mod unsupported;
 
 #[cfg(test)]
 mod tests;
@@ -68,12 +67,6 @@ impl Loaded {
     #[must_use]
     pub fn says(&self, path: &str) -> bool {
         self.tree.find(path).1
-    }
-
-    /// What the configuration asks for and this build cannot do yet: errors are to be refused by `run`, warnings to be told.
-    #[must_use]
-    pub fn unsupported(&self) -> Diagnostics {
-        unsupported::of(self)
     }
 }
 

@@ -26,6 +26,8 @@ pub mod health;
 
 pub mod dataplane;
 
+pub mod ipvs;
+
 pub mod observe;
 
 pub mod control;

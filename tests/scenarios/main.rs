@@ -13,6 +13,7 @@ mod import;
 mod interop_keepalived;
 mod metrics;
 mod mtu;
+mod nat;
 mod neighbour;
 mod operations;
 mod realserver;

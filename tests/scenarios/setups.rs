@@ -1,7 +1,7 @@
 //! The setups that people follow how-tos for, end to end: the published keepalived.conf imported, the real
 //! programs it names, and each thing it is supposed to show. One file each, named as the fixtures are.
 //!
-//! What a setup shows only with NAT is for a kernel with IPVS, and said where it is left out.
+//! What S0 shows with NAT needs IPVS in the kernel: `tests/vm/s0.rs`.
 
 mod s0;
 mod s1;

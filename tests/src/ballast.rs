@@ -37,7 +37,7 @@ pub struct Agent {
 }
 
 /// How long an agent may take to start or stop.
-pub const START_LIMIT: Duration = Duration::from_secs(20);
+pub const START_LIMIT: Duration = Duration::from_secs(90);
 
 impl Agent {
     /// Writes `yaml` as the configuration of `host`, without starting anything.

@@ -5,6 +5,8 @@ use std::{
     ffi::OsString,
     fs,
     io::{self, Write},
+    path::Path,
+    process::Command,
     thread,
 };
 
@@ -17,6 +19,8 @@ pub enum Need {
     Root,
     /// `/sys/fs/bpf` can be mounted.
     Bpffs,
+    /// IPVS, perhaps as a module.
+    Ipvs,
     /// A program in `PATH` (or `/usr/sbin`).
     Program(&'static str),
 }
@@ -37,6 +41,9 @@ impl Need {
                 let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
                 (!known.split_whitespace().any(|word| word == "bpf"))
                     .then(|| "this kernel has no bpf file system".to_owned())
+            }
+            Self::Ipvs => {
+                (!has_ipvs()).then(|| "this kernel has no IPVS: `cargo xtask test vm`".to_owned())
             }
             Self::Program(name) => (!in_path(name)).then(|| format!("no `{name}`: install it")),
         }
@@ -80,6 +87,12 @@ pub fn search_path() -> OsString {
     let mut path = env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/sbin");
     path
+}
+
+fn has_ipvs() -> bool {
+    let there = || Path::new("/proc/net/ip_vs").exists();
+    let load = || Command::new("modprobe").args(["-q", "ip_vs"]).status();
+    there() || (load().is_ok() && there())
 }
 
 fn in_path(name: &str) -> bool {

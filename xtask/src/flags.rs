@@ -26,9 +26,12 @@ pub(crate) enum Command {
     },
     /// Run the tests; ends with the line `N passed, N failed, N skipped`
     Test {
-        /// `unit`, a test binary of `tests/` such as `dataplane` or `scenarios`, or `all`
+        /// `unit`, `vm` (under an emulated kernel), a test binary of `tests/` such as `dataplane` or `scenarios`, or `all`
         #[arg(default_value = "all")]
         tier: String,
+        /// Emulate Linux 6.12 and 7.2, too, and not only 6.1
+        #[arg(long)]
+        all_kernels: bool,
     },
     /// Show Ballast at work: real requests, real web servers, a failure, the counters
     Demo {
@@ -53,6 +56,18 @@ pub(crate) enum Command {
         /// For how long to run each
         #[arg(long, value_name = "N", default_value_t = 5)]
         seconds: u32,
+    },
+    /// Run a command under another kernel, emulated: the host's files (changes are lost), its own network
+    Vm {
+        /// 6.1, 6.12 or 7.2: Debian's packages, downloaded the first time
+        #[arg(long, default_value = "6.1")]
+        kernel: String,
+        /// Seconds until the machine is switched off
+        #[arg(long, value_name = "N", default_value_t = 1200)]
+        timeout: u64,
+        /// The command and its arguments
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
     },
     /// Measure the data plane against floor programs, or with `--failover` first what a client sees of
     /// a failover, next to keepalived, or with `--backend-death` how soon a dead backend gets no new

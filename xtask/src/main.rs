@@ -8,8 +8,9 @@ mod lab;
 mod setup;
 mod sh;
 mod test;
+mod vm;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 use flags::{Command, Flags};
@@ -18,10 +19,15 @@ fn main() -> ExitCode {
     let done = match Flags::parse().command {
         Command::Setup => setup::all().map(|()| ExitCode::SUCCESS),
         Command::BuildEbpf { out } => build_ebpf::run(out.as_deref()).map(|()| ExitCode::SUCCESS),
-        Command::Test { tier } => test::run(&tier),
+        Command::Test { tier, all_kernels } => test::run(&tier, all_kernels),
         Command::Demo { keep, json } => lab::demo(keep, json).map(|never| match never {}),
         Command::Lab { args } => lab::lab(&args).map(|never| match never {}),
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Command::Vm {
+            kernel,
+            timeout,
+            command,
+        } => vm::run(&kernel, Duration::from_secs(timeout), &command),
         Command::Bench { args } => lab::bench(&args).map(|never| match never {}),
     };
     done.unwrap_or_else(|error| {

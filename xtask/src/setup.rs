@@ -4,9 +4,11 @@
 //! toolchain, then bpf-linker. Every check is a look at the file or binary itself, so a second run
 //! costs milliseconds and a tool that came from elsewhere counts.
 
+pub(crate) mod apt;
 mod bpf_linker;
+pub(crate) mod cache;
 mod debian_source;
-mod distro;
+pub(crate) mod distro;
 mod packages;
 mod policy;
 mod rust_src;
@@ -24,6 +26,8 @@ pub(crate) enum Part {
     Lab,
     /// To build the fuzz targets.
     Fuzz,
+    /// To boot other kernels by emulation.
+    Vm,
 }
 
 /// Installs what is missing of `parts`; silent when nothing is.
@@ -42,7 +46,7 @@ pub(crate) fn ensure(parts: &[Part]) -> Result<()> {
 
 /// `cargo xtask setup`.
 pub(crate) fn all() -> Result<()> {
-    let parts = [Part::Build, Part::Lab];
+    let parts = [Part::Build, Part::Lab, Part::Vm];
     ensure(&parts)?;
     let channel = Toolchain::pinned()?.channel;
     step(&format!(
@@ -55,6 +59,6 @@ pub(crate) fn all() -> Result<()> {
 }
 
 /// One line on stderr before a step, or about one.
-fn step(what: &str) {
+pub(crate) fn step(what: &str) {
     eprintln!("[setup] {what}");
 }

@@ -117,7 +117,7 @@ pub(crate) fn is_root() -> bool {
 /// `PATH`, and what it may lack: cargo's own binaries, the sbin directories (not on an ordinary
 /// user's `PATH`), and first of all Ubuntu's versioned bpftool, because the wrapper of that name
 /// refuses to work under any kernel but the one it was packaged for.
-fn search_path() -> &'static OsStr {
+pub(crate) fn search_path() -> &'static OsStr {
     static PATH: OnceLock<OsString> = OnceLock::new();
     PATH.get_or_init(|| {
         let path = env::var_os("PATH").unwrap_or_default();

@@ -12,11 +12,11 @@ use lb_common::limits;
 use tokio::sync::watch;
 
 use super::{
-    RunOptions, backend_addresses, hops, outlets::Outlets, paths::Paths, reconcile::Around,
-    routers::Routers, trace,
+    RunOptions, backend_addresses, engine::Engines, hops, ipvs::Ipvs, outlets::Outlets,
+    paths::Paths, reconcile::Around, routers::Routers, trace,
 };
 use crate::{
-    config::Config,
+    config::{Config, model::Engine},
     dataplane::{
         attach::{How, Links},
         bpf::{Bpf, Build, Capacity},
@@ -45,6 +45,10 @@ pub(super) struct Desired {
     /// The other balancers' addresses.
     pub(super) peers: BTreeSet<IpAddr>,
     pub(super) datapath: Option<Datapath>,
+    /// Who forwards for which service.
+    pub(super) engines: Engines,
+    /// The kernel's balancer.
+    pub(super) ipvs: Ipvs,
     pub(super) started: SystemTime,
     pub(super) last_reload: LastReload,
     pub(super) reloads: Reloads,
@@ -110,7 +114,10 @@ impl Desired {
         outlets: Outlets,
     ) -> anyhow::Result<Self> {
         let now = SystemTime::now();
+        let ipvs = Ipvs::new(&config.runtime_dir);
         let mut desired = Self {
+            engines: Engines::default(),
+            ipvs,
             config_path,
             config,
             options,
@@ -130,10 +137,39 @@ impl Desired {
             trouble: None,
         };
         desired.want_targets();
-        if !desired.config.services.is_empty() {
-            desired.open().await?;
+        if desired.needs_xdp()
+            && let Err(error) = desired.open().await
+        {
+            desired.do_without_xdp(error)?;
         }
+        if desired.config.datapath.engine == Engine::Ipvs {
+            desired.ipvs.available()?;
+        }
+        desired.balance();
         Ok(desired)
+    }
+
+    /// Whether there is anything for XDP to do.
+    pub(super) fn needs_xdp(&self) -> bool {
+        self.engines.needs_xdp(&self.config)
+    }
+
+    /// XDP cannot be had: IPVS serves everything, if it may and can.
+    ///
+    /// # Errors
+    /// It may not, or cannot, or the configuration names an interface that is not there: `error`.
+    fn do_without_xdp(&mut self, error: anyhow::Error) -> anyhow::Result<()> {
+        let ours = error.downcast_ref::<hops::InterfaceError>().is_some();
+        if ours || self.config.datapath.engine != Engine::Auto {
+            return Err(error);
+        }
+        if let Err(neither) = self.ipvs.available() {
+            return Err(error.context(format!("neither XDP nor IPVS can be had: {neither}")));
+        }
+        let reason = format!("{error:#}");
+        tracing::warn!(reason, "XDP cannot be had; IPVS forwards in its place");
+        self.engines.no_xdp = Some(in_short(&reason));
+        Ok(())
     }
 
     /// Brings up the data plane.
@@ -154,7 +190,7 @@ impl Desired {
         } else {
             Build::Plain
         };
-        let mut bpf = Bpf::open(pins, capacity(&self.config), build)?;
+        let mut bpf = Bpf::open(pins, capacity(&self.engines.for_xdp(&self.config)), build)?;
         let reader = trace::Reader::open(&mut bpf, self.options.trace_packets)?;
         let sizes = bpf.capacity();
         let retired = bpf.retired();
@@ -178,7 +214,7 @@ impl Desired {
         };
         let view = self.view.borrow().clone();
         datapath.bring_up_to_date(
-            &self.config,
+            &self.engines.for_xdp(&self.config),
             &view,
             &interfaces,
             &Around {
@@ -264,6 +300,7 @@ impl Desired {
                 reader.flush();
             }
         }
+        let ipvs_is_due = self.ipvs.is_due();
         let due = self
             .datapath
             .as_mut()
@@ -271,11 +308,14 @@ impl Desired {
         let wider = self.paths.expire(Instant::now());
         if due || wider || self.trouble.is_some() {
             self.reconcile();
+        } else if ipvs_is_due {
+            self.balance();
         }
     }
 
     /// The end. `clean`: nothing of ours stays in the kernel.
-    pub(super) fn stop(&mut self, clean: bool) {
+    pub(super) async fn stop(&mut self, clean: bool) {
+        self.ipvs.stop(clean).await;
         let Some(mut datapath) = self.datapath.take() else {
             return;
         };
@@ -287,6 +327,16 @@ impl Desired {
             tracing::info!("stopped: the data plane goes on forwarding");
         }
     }
+}
+
+/// The beginning of a reason: a verifier's runs to thousands of lines.
+fn in_short(reason: &str) -> String {
+    let line = reason.lines().next().unwrap_or_default();
+    let mut short: String = line.chars().take(REASON).collect();
+    if short.len() < reason.len() {
+        short.push('…');
+    }
+    short
 }
 
 /// Map sizes for a configuration: room to grow without a restart.
@@ -313,6 +363,8 @@ fn capacity(config: &Config) -> Capacity {
     }
 }
 
+/// Characters of a reason that `status` and the metrics have.
+const REASON: usize = 300;
 /// Maps are made for this many times what is configured.
 const HEADROOM: usize = 4;
 /// How long the start waits for next hops.

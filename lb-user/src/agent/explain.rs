@@ -21,11 +21,13 @@ use super::{
     flows,
 };
 use crate::{
+    config::model::{self, Service},
     control::proto::{Explanation, Moved, Protocol, Remembered, Reply, Verdict},
     dataplane::{
         compose,
         image::{BackendId, ServiceId},
     },
+    ipvs,
 };
 
 impl Desired {
@@ -57,6 +59,19 @@ impl Desired {
             moved: None,
             remembered: None,
         };
+        if let Some(service) = self.ipvs_service(protocol, destination) {
+            let scheduler = ipvs::compose::scheduler(service.scheduler).0;
+            return Reply::Explained(Box::new(Explanation {
+                verdict: Verdict::Forward,
+                reason: format!(
+                    "IPVS's scheduler {scheduler} decides ({}); `ipvsadm -Lnc` lists its connections",
+                    self.engines.reason(&self.config, service)
+                ),
+                service: Some(service.name.to_string()),
+                notes: checks.notes(service),
+                ..pass
+            }));
+        }
         let key = FlowKey {
             source: Addr::from(source.ip()),
             destination: Addr::from(destination.ip()),
@@ -98,6 +113,21 @@ impl Desired {
             .find(|service| compose::service_key(service) == front)
             .map(|service| checks.notes(service))
             .unwrap_or_default()
+    }
+}
+
+impl Desired {
+    /// The service at `destination`, if IPVS serves it.
+    fn ipvs_service(&self, protocol: Protocol, destination: SocketAddr) -> Option<&Service> {
+        let protocol = match protocol {
+            Protocol::Tcp => model::Protocol::Tcp,
+            Protocol::Udp => model::Protocol::Udp,
+        };
+        let mut services = self.engines.for_ipvs(&self.config).into_iter();
+        services.find(|service| {
+            SocketAddr::new(service.address, service.port.get()) == destination
+                && service.protocol == protocol
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     desired::{Datapath, Desired, LastChange},
     flows, foreign,
     hops::{self, Interface},
+    ipvs::Wanted,
 };
 use crate::{
     config::model::{Config, XdpMode},
@@ -47,6 +48,17 @@ impl Desired {
             }
             self.trouble = trouble;
         }
+        self.balance();
+    }
+
+    /// Makes IPVS follow; what keeps it from that is its own trouble.
+    pub(super) fn balance(&mut self) {
+        self.ipvs.reconcile(&Wanted {
+            services: self.engines.for_ipvs(&self.config),
+            changes: &self.changes,
+            sync: self.config.ipvs_sync.as_ref(),
+            manage_sysctls: self.config.datapath.manage_sysctls,
+        });
     }
 
     /// One attempt.
@@ -66,7 +78,8 @@ impl Desired {
             changes: &self.changes,
             paths: self.paths.mtus(),
         };
-        datapath.bring_up_to_date(&self.config, &view, &present, &around)?;
+        let config = self.engines.for_xdp(&self.config);
+        datapath.bring_up_to_date(&config, &view, &present, &around)?;
         self.want_targets();
         interfaces.context("an interface is missing").map(|_| ())
     }

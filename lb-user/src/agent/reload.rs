@@ -9,7 +9,7 @@ use super::{
     routers::Routers,
 };
 use crate::{
-    config::{self, ConfigErrors, Diagnostic, Diagnostics, Loaded, Severity, diff::ConfigChange},
+    config::{self, ConfigErrors, Diagnostics, Loaded, Severity, diff::ConfigChange},
     exec,
 };
 
@@ -31,10 +31,8 @@ impl ReloadError {
     }
 }
 
-/// Refuses, by name, what has no engine yet, and programs that others than root could change; warns of
-/// what it does without.
+/// Refuses programs that others than root could change; tells the warnings.
 pub(super) fn accept(loaded: &Loaded) -> Result<(), ConfigErrors> {
-    let unsupported = loaded.unsupported();
     let programs = exec::check_config(loaded);
     if !programs.is_empty() {
         let refused = programs
@@ -42,22 +40,10 @@ pub(super) fn accept(loaded: &Loaded) -> Result<(), ConfigErrors> {
             .map(|(path, unfit)| loaded.diagnostic(&path, Severity::Error, &unfit.to_string()));
         return Err(ConfigErrors::Invalid(Diagnostics::new(refused.collect())));
     }
-    for warning in loaded
-        .warnings
-        .iter()
-        .chain(unsupported.iter().filter(|d| !is_error(d)))
-    {
+    for warning in &loaded.warnings {
         tracing::warn!(message = %warning);
     }
-    if unsupported.only_warnings() {
-        return Ok(());
-    }
-    let refused: Vec<Diagnostic> = unsupported.into_iter().filter(is_error).collect();
-    Err(ConfigErrors::Invalid(Diagnostics::new(refused)))
-}
-
-fn is_error(diagnostic: &Diagnostic) -> bool {
-    diagnostic.severity == Severity::Error
+    Ok(())
 }
 
 impl Desired {
@@ -115,7 +101,7 @@ impl Desired {
         let previous = std::mem::replace(&mut self.config, loaded.config);
         self.want_targets();
         self.outlets.apply(&self.config);
-        let opens = self.datapath.is_none() && !self.config.services.is_empty();
+        let opens = self.datapath.is_none() && self.needs_xdp();
         let mut result = if opens {
             self.open().await
         } else {
@@ -125,6 +111,7 @@ impl Desired {
         if result.is_ok() {
             result = checks.reconfigure(&self.config).await;
             self.change(checks.standings(&self.config));
+            self.balance();
         }
         if result.is_ok() {
             result = routers.apply(&self.config).await;

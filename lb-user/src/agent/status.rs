@@ -11,7 +11,9 @@ use lb_common::{backend::ForwardMode, limits::LAYOUT, verdict::DropReason};
 use super::{
     checks::HealthChecks,
     desired::{Datapath, Desired, Rates},
-    flows, operate, outlets,
+    flows,
+    ipvs::status::Row,
+    operate, outlets,
     overrides::Kept,
     roles,
     routers::Routers,
@@ -34,6 +36,7 @@ use crate::{
         Load, Report, Subject,
         service::{Member, ServiceHealth, Standing},
     },
+    ipvs::table::Seen as SeenTable,
     net::{self, NetView, NextHop, XdpPlace},
     observe::snapshot::{self, BackendState, Snapshot},
     types::{IfIndex, Weight},
@@ -93,6 +96,7 @@ impl Desired {
         let view = self.view.borrow();
         let figures = self.datapath.as_ref().map(Figures::of);
         let figures = figures.as_ref();
+        let table = self.ipvs.seen();
         let reload = &self.last_reload;
         let since = self.started.elapsed().unwrap_or_default();
         Snapshot {
@@ -114,6 +118,7 @@ impl Desired {
                 .datapath
                 .as_ref()
                 .map(|datapath| datapath.state(self.options.trace_packets, &view)),
+            ipvs: self.ipvs.state(&self.config, &self.engines),
             vrrp: vrrp.routers.iter().map(roles::router).collect(),
             sync_groups: vrrp.groups.iter().map(roles::group).collect(),
             vrrp_unclaimed: roles::named(&vrrp.unclaimed),
@@ -123,13 +128,43 @@ impl Desired {
                 .config
                 .services
                 .iter()
-                .map(|s| service(s, figures, &view, seen))
+                .map(|s| {
+                    let mut row = service(s, figures, &view, seen);
+                    if self.engines.by_ipvs(&self.config, s) {
+                        self.by_ipvs(&mut row, s, table.as_ref(), seen);
+                    }
+                    row
+                })
                 .collect(),
             drops: drops(figures),
             problem: self.trouble.clone(),
             checks: check_load(&seen.load),
             listener: self.outlets.listener(),
             alerts: self.outlets.alerts(),
+        }
+    }
+}
+
+impl Desired {
+    /// Fills in what IPVS says of a service that it serves.
+    fn by_ipvs(
+        &self,
+        row: &mut snapshot::Service,
+        service: &config::model::Service,
+        table: Option<&SeenTable>,
+        seen: &Around<'_>,
+    ) {
+        let ipvs = Row::of(service, table);
+        row.engine = "ipvs".to_owned();
+        row.engine_reason = Some(self.engines.reason(&self.config, service));
+        row.traffic = ipvs.traffic();
+        let members = seen.checks.members(service.key());
+        for (row, backend) in row.backends.iter_mut().zip(&service.backends) {
+            (row.state, row.reason) = ipvs.standing(backend, members.get(&backend.key()).copied());
+            (row.traffic, row.connections) = ipvs.counted(backend.key());
+        }
+        if let (Some(row), Some(fallback)) = (&mut row.fallback, &service.fallback) {
+            row.traffic = ipvs.counted(fallback.key()).0;
         }
     }
 }
@@ -357,6 +392,7 @@ fn service(
             reason,
             health: seen.reports.get(&subject).map(checked),
             next_hop: next_hop(backend.address, view),
+            connections: None,
             path_mtu: found.map_or(0, |(_, _, image)| image.entry.mtu.into()),
             slots: found
                 .and_then(|(_, id, _)| slots.get(&id).copied())
@@ -376,6 +412,8 @@ fn service(
         protocol: service.protocol.to_string(),
         forwarding: service.forwarding.to_string(),
         scheduler: service.scheduler.to_string(),
+        engine: "xdp".to_owned(),
+        engine_reason: None,
         ring_slots: known
             .and_then(|(_, _, image)| u32::try_from(image.ring.slots.len()).ok())
             .unwrap_or(0),

@@ -12,16 +12,7 @@ use crate::config::{self, ConfigErrors, Diagnostic, Diagnostics, Severity};
 /// Prints everything that is wrong with the file.
 pub(super) fn check(args: &Args, options: &Check) -> anyhow::Result<()> {
     let (found, valid) = match config::load_and_validate(&args.config) {
-        Ok(loaded) => {
-            let unsupported = loaded.unsupported().into_iter();
-            // What this build cannot do is no mistake in the file; `run` is what refuses it.
-            let told = unsupported.map(|d| Diagnostic {
-                severity: Severity::Warning,
-                ..d
-            });
-            let all = loaded.warnings.iter().cloned().chain(told);
-            (Diagnostics::new(all.collect()), true)
-        }
+        Ok(loaded) => (loaded.warnings, true),
         Err(ConfigErrors::Invalid(found)) => (found, false),
         Err(unreadable) => return Err(unreadable.into()),
     };

@@ -22,7 +22,7 @@ use std::{collections::HashSet, net::IpAddr, path::PathBuf, time::Duration};
 use self::names::Names;
 use super::{
     Pos,
-    model::{Alerts, Config},
+    model::{Alerts, Config, Engine},
     tree::{Node, Value},
     walk::{Cx, Fields, Item},
 };
@@ -72,6 +72,9 @@ pub(super) fn config(cx: &mut Cx, tree: &Node) -> Option<Config> {
 
     if names.services() > 0 {
         datapath::require_interfaces(cx, &mut fields);
+    }
+    if datapath.engine == Engine::Xdp {
+        refuse_nat(cx, tree);
     }
     let owned: HashSet<IpAddr> = vrrp_instances
         .iter()
@@ -134,6 +137,19 @@ fn unowned(cx: &mut Cx, tree: &Node, owned: &HashSet<IpAddr>) {
                 entry.node.at,
                 &path,
                 format!("{text} is no instance's virtual address, nobody brings it up"),
+            );
+        }
+    }
+}
+
+/// XDP alone forwards no NAT.
+fn refuse_nat(cx: &mut Cx, tree: &Node) {
+    for item in items(tree, "services") {
+        let forwarding = item.child_or_self("forwarding");
+        if forwarding.as_scalar() == Some("nat") {
+            forwarding.error(
+                cx,
+                "nat goes through IPVS, which `datapath.engine: xdp` rules out, expected `engine: auto` or `ipvs`",
             );
         }
     }

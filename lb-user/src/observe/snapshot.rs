@@ -28,6 +28,9 @@ pub struct Snapshot {
     pub config: ConfigState,
     /// The data plane; `null` while no service needs it.
     pub datapath: Option<Datapath>,
+    /// The kernel's balancer; `null` while no service needs it.
+    #[serde(default)]
+    pub ipvs: Option<Ipvs>,
     /// Virtual routers, in the order of the file.
     #[serde(default)]
     pub vrrp: Vec<VirtualRouter>,
@@ -186,6 +189,17 @@ pub struct ConnectionTable {
     pub bytes: u64,
     /// How old the figures are; `null` before the first sweep.
     pub age_seconds: Option<u64>,
+}
+
+/// The kernel's balancer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ipvs {
+    /// Why it serves what XDP usually would; `null`: it does not.
+    pub instead_of_xdp: Option<String>,
+    /// What keeps it from following; tried again every second.
+    pub problem: Option<String>,
+    /// Settings of the kernel that are not as they should be.
+    pub notices: Vec<String>,
 }
 
 /// A change of the maps.
@@ -348,7 +362,13 @@ pub struct Service {
     pub forwarding: String,
     /// Who gets a new flow.
     pub scheduler: String,
-    /// Slots of its ring; 0 while it is not in the data plane.
+    /// Who forwards for it: `xdp` or `ipvs`.
+    #[serde(default)]
+    pub engine: String,
+    /// Why it is IPVS.
+    #[serde(default)]
+    pub engine_reason: Option<String>,
+    /// Slots of its ring; 0 while it is not in the data plane, and with IPVS.
     pub ring_slots: u32,
     /// Slots that have moved lately: flows that are older than the move are looked after.
     #[serde(default)]
@@ -482,12 +502,26 @@ pub struct Backend {
     pub path_mtu: u32,
     /// Slots of the ring that it owns.
     pub slots: u32,
+    /// Connections, where IPVS keeps them.
+    #[serde(default)]
+    pub connections: Option<Connections>,
     /// Its remembered flows. A service on a ring remembers those that a change would have moved.
     #[serde(default)]
     pub flows: BackendFlows,
     /// What went to it.
     #[serde(flatten)]
     pub traffic: Traffic,
+}
+
+/// Connections that IPVS keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connections {
+    /// Open ones.
+    pub active: u32,
+    /// Those that are closing, and all of UDP.
+    pub inactive: u32,
+    /// Clients that are remembered.
+    pub persistent: u32,
 }
 
 /// What the checks of a backend say.

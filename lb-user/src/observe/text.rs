@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
-use super::snapshot::{Backend, Datapath, Service, Snapshot, Traffic};
+use super::snapshot::{Backend, Datapath, Ipvs, Service, Snapshot, Traffic};
 
 mod vrrp;
 
@@ -56,7 +56,11 @@ fn head(out: &mut String, snapshot: &Snapshot) {
     }
     match &snapshot.datapath {
         Some(datapath) => head_of_datapath(out, datapath),
+        None if snapshot.ipvs.is_some() => line(out, "datapath    none: IPVS forwards"),
         None => line(out, "datapath    none: there are no services"),
+    }
+    if let Some(ipvs) = &snapshot.ipvs {
+        head_of_ipvs(out, ipvs);
     }
     if let Some(listener) = &snapshot.listener {
         match &listener.problem {
@@ -82,6 +86,20 @@ fn head(out: &mut String, snapshot: &Snapshot) {
         }
     }
     if let Some(problem) = &snapshot.problem {
+        line(out, &format!("PROBLEM     {problem}"));
+    }
+}
+
+fn head_of_ipvs(out: &mut String, ipvs: &Ipvs) {
+    let what = match &ipvs.instead_of_xdp {
+        None => "ipvs        at work".to_owned(),
+        Some(reason) => format!("ipvs        in place of XDP: {reason}"),
+    };
+    line(out, &what);
+    for notice in &ipvs.notices {
+        line(out, &format!("            {notice}"));
+    }
+    if let Some(problem) = &ipvs.problem {
         line(out, &format!("PROBLEM     {problem}"));
     }
 }
@@ -153,11 +171,14 @@ fn services(out: &mut String, services: &[Service]) {
         line(
             out,
             &format!(
-                "\n{}  {at}/{}  {}  ring {}  {} packets/s, {} packets, {}, {} new flows",
+                "\n{}  {at}/{}  {}  {}  {} packets/s, {} packets, {}, {} new flows",
                 service.name,
                 service.protocol,
                 service.scheduler,
-                service.ring_slots,
+                match service.engine.as_str() {
+                    "ipvs" => "ipvs".to_owned(),
+                    _ => format!("ring {}", service.ring_slots),
+                },
                 rate(&service.traffic),
                 service.traffic.packets,
                 bytes(service.traffic.bytes),

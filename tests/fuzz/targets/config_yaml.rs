@@ -12,7 +12,6 @@ pub(crate) fn run(data: &[u8]) {
         Ok(loaded) => {
             assert!(loaded.warnings.only_warnings());
             in_text(&loaded.warnings, text);
-            in_text(&loaded.unsupported(), text);
         }
         Err(errors) => {
             let diagnostics = errors.diagnostics().expect("the text could be read");

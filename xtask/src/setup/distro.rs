@@ -4,7 +4,7 @@ use std::fs;
 
 /// What decides package names and where packages come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Distro {
+pub(crate) enum Distro {
     /// Debian itself, with its release's name (`bookworm`; empty where the file has none).
     Debian {
         /// `VERSION_CODENAME`.
@@ -20,9 +20,17 @@ pub(super) enum Distro {
 
 impl Distro {
     /// This machine's.
-    pub(super) fn current() -> Self {
+    pub(crate) fn current() -> Self {
         let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
         Self::parse(&text)
+    }
+
+    /// Debian's release; empty where this is something else.
+    pub(crate) fn codename(&self) -> &str {
+        match self {
+            Self::Debian { codename } => codename,
+            _ => "",
+        }
     }
 
     fn parse(os_release: &str) -> Self {

@@ -205,6 +205,22 @@ const TOOLS: &[Tool] = &[
     daemon("keepalived"),
     // fuzz: libFuzzer comes as C++; with the compiler come gcc and libc6-dev
     tool(Part::Fuzz, Probe::Binary("c++"), "g++"),
+    // vm: the emulator, module indices, compressed modules, the key of Debian's archive; and what
+    // tests of IPVS look with
+    tool(
+        Part::Vm,
+        Probe::Binary("qemu-system-x86_64"),
+        "qemu-system-x86",
+    ),
+    tool(Part::Vm, Probe::Binary("depmod"), "kmod"),
+    tool(Part::Vm, Probe::Binary("xz"), "xz-utils"),
+    tool(
+        Part::Vm,
+        Probe::File("/usr/share/keyrings/debian-archive-keyring.gpg"),
+        "debian-archive-keyring",
+    ),
+    tool(Part::Vm, Probe::Binary("ipvsadm"), "ipvsadm"),
+    tool(Part::Vm, Probe::Binary("nft"), "nftables"),
 ];
 
 #[cfg(test)]

@@ -1,14 +1,10 @@
 //! rust-src: the sources of `core`, which is built for BPF because no compiler ships it.
 
-use std::{
-    env, fs, io,
-    os::unix,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, os::unix, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{debian_source, distro::Distro, step, toolchain::Toolchain};
+use super::{cache, debian_source, distro::Distro, step, toolchain::Toolchain};
 use crate::sh;
 
 /// Installs the component: from rustup, else from Debian's archive.
@@ -30,7 +26,7 @@ pub(super) fn ensure(toolchain: &Toolchain) -> Result<()> {
         bail!("rust-src {channel} is missing: {why}");
     };
     step(&format!("{why}; trying Debian's package"));
-    let sources = debian_source::fetch(channel, &codename, Path::new("/etc/apt"), &cache_dir()?)?;
+    let sources = debian_source::fetch(channel, &codename, &cache::dir()?)?;
     link(&sources, &toolchain.sysroot)?;
     if !is_there(&toolchain.sysroot) {
         bail!("{} has no sources of core", sources.display());
@@ -61,18 +57,6 @@ fn link(sources: &Path, sysroot: &Path) -> Result<()> {
         sources.display()
     ));
     unix::fs::symlink(sources, &place).with_context(|| format!("cannot link {}", place.display()))
-}
-
-/// Our cache: `$XDG_CACHE_HOME/ballast`, by default `~/.cache/ballast`.
-fn cache_dir() -> Result<PathBuf> {
-    let xdg = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|dir| dir.is_absolute());
-    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
-    let dir = xdg
-        .or_else(home)
-        .context("neither XDG_CACHE_HOME nor HOME is set")?;
-    Ok(dir.join("ballast"))
 }
 
 const PLACE: &str = "lib/rustlib/src/rust";

@@ -1,10 +1,11 @@
 //! Runs one tier through cargo, its output streaming through [`output::Reader`].
 
 use std::{
+    env,
     io::{self, BufRead as _, BufReader, Read, Write},
     process::{Command, Stdio},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -44,6 +45,9 @@ fn run_selection(tier: &Tier, selection: &[String]) -> Result<(Tally, bool)> {
         sh::run(sh::cargo().args(["test", "--no-run"]).args(selection))?;
     }
     let mut cargo = sh::cargo();
+    if let Some(kernel) = tier.kernel {
+        cargo.arg("--config").arg(in_guest(kernel)?);
+    }
     cargo
         .args(["test", "--no-fail-fast"])
         .args(selection)
@@ -54,6 +58,19 @@ fn run_selection(tier: &Tier, selection: &[String]) -> Result<(Tally, bool)> {
     cargo.env(BALLAST_BIN, sh::target_dir()?.join("debug/ballast"));
     stream(&mut cargo)
 }
+
+/// A setting that makes cargo run test binaries under `kernel`.
+fn in_guest(kernel: &str) -> Result<String> {
+    let xtask = env::current_exe().context("cannot find our own program")?;
+    let xtask = xtask.to_str().context("our own path is no text")?;
+    let seconds = GUEST_LIMIT.as_secs().to_string();
+    let words = [xtask, "vm", "--kernel", kernel, "--timeout", &seconds, "--"];
+    let words = words.map(|word| format!("{word:?}")).join(", ");
+    Ok(format!("target.'cfg(all())'.runner = [{words}]"))
+}
+
+/// How long a test binary may run under an emulated kernel.
+const GUEST_LIMIT: Duration = Duration::from_secs(1800);
 
 fn stream(command: &mut Command) -> Result<(Tally, bool)> {
     let mut child = command

@@ -16,25 +16,35 @@ pub(super) struct Tier {
     pub(super) needs_root: bool,
     /// Its tests measure time under load, or share names on the host: one after the other.
     pub(super) one_by_one: bool,
+    /// It runs under this emulated kernel instead of the host's.
+    pub(super) kernel: Option<&'static str>,
 }
 
-/// The tiers that `wanted` names, in the order they run: cheapest first.
+/// The tiers that `wanted` names, in the order they run: cheapest first. `kernels`: those to emulate.
 ///
 /// # Errors
 /// There is no such tier; the error lists those there are.
-pub(super) fn select(wanted: &str, metadata: &Value) -> Result<Vec<Tier>> {
-    let mut tiers = all(metadata);
+pub(super) fn select(
+    wanted: &str,
+    kernels: &[&'static str],
+    metadata: &Value,
+) -> Result<Vec<Tier>> {
+    let mut tiers = all(kernels, metadata);
     if wanted == "all" {
         return Ok(tiers);
     }
-    let Some(index) = tiers.iter().position(|tier| tier.name == wanted) else {
-        let names: Vec<_> = tiers.iter().map(|tier| tier.name.as_str()).collect();
-        bail!("no tests `{wanted}`; there are: all, {}", names.join(", "));
-    };
-    Ok(vec![tiers.swap_remove(index)])
+    let names: Vec<_> = tiers.iter().map(|tier| tier.name.clone()).collect();
+    tiers.retain(|tier| tier.name == wanted || (wanted == VM && tier.kernel.is_some()));
+    if tiers.is_empty() {
+        bail!(
+            "no tests `{wanted}`; there are: all, {VM}, {}",
+            names.join(", ")
+        );
+    }
+    Ok(tiers)
 }
 
-fn all(metadata: &Value) -> Vec<Tier> {
+fn all(kernels: &[&'static str], metadata: &Value) -> Vec<Tier> {
     let mut elsewhere = Vec::new();
     let mut harness = Vec::new();
     for package in metadata["packages"].as_array().into_iter().flatten() {
@@ -59,7 +69,8 @@ fn all(metadata: &Value) -> Vec<Tier> {
     });
     [unit(&elsewhere)]
         .into_iter()
-        .chain(harness.into_iter().map(tier))
+        .chain(harness.into_iter().filter(|name| *name != VM).map(tier))
+        .chain(kernels.iter().map(|kernel| emulated(kernel)))
         .collect()
 }
 
@@ -78,6 +89,7 @@ fn unit(integration_tests: &[&str]) -> Tier {
         selections: vec![code, vec!["--doc".to_owned()]],
         needs_root: false,
         one_by_one: false,
+        kernel: None,
     }
 }
 
@@ -89,6 +101,23 @@ fn tier(name: &str) -> Tier {
         selections: vec![vec!["--test".to_owned(), name.to_owned()]],
         needs_root: true,
         one_by_one: known.is_none_or(|known| known.one_by_one),
+        kernel: None,
+    }
+}
+
+/// What an emulated kernel shows: the packet corpus, and all that takes modules.
+fn emulated(kernel: &'static str) -> Tier {
+    Tier {
+        name: format!("{VM}-{kernel}"),
+        about: "IPVS, the kernel's tunnels and the packet corpus under an emulated kernel",
+        selections: [VM, "dataplane"]
+            .map(|name| vec!["--test".to_owned(), name.to_owned()])
+            .into(),
+        // In the guest; here it installs packages.
+        needs_root: true,
+        // Nothing in there measures time, and most of what it takes is the guest's other processor's.
+        one_by_one: false,
+        kernel: Some(kernel),
     }
 }
 
@@ -116,6 +145,9 @@ const KNOWN: &[Known] = &[
         one_by_one: true,
     },
 ];
+
+/// The test binary that wants a kernel with modules.
+const VM: &str = "vm";
 
 /// The package whose test binaries need root.
 const HARNESS: &str = "lb-tests";

@@ -22,6 +22,20 @@ pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     )?;
     config(page, snapshot)?;
     datapath(page, snapshot)?;
+    if let Some(ipvs) = &snapshot.ipvs {
+        if let Some(reason) = &ipvs.instead_of_xdp {
+            page.gauges(
+                "ballast_ipvs_instead_of_xdp_info",
+                "Why IPVS serves what XDP usually would; always 1.",
+                [([("reason", reason.as_str())], 1u32)],
+            )?;
+        }
+        page.gauge(
+            "ballast_ipvs_behind",
+            "Whether something keeps IPVS from following.",
+            yes(ipvs.problem.is_some()),
+        )?;
+    }
     page.counters(
         "ballast_xdp_drops",
         "Dropped packets of services, by reason.",

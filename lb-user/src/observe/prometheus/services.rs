@@ -72,6 +72,17 @@ fn services(page: &mut Page<'_>, named: &[Named<'_>]) -> fmt::Result {
         |traffic| traffic.new_flows,
     )?;
     page.gauges(
+        "ballast_service_engine",
+        "Who forwards for a service, one series for each engine there is; why it is IPVS is in status.",
+        named.iter().flat_map(|one| {
+            ENGINES.map(|engine| {
+                let [service, vip, port, proto] = one.labels();
+                let labels = [service, vip, port, proto, ("engine", engine)];
+                (labels, yes(one.service.engine == engine))
+            })
+        }),
+    )?;
+    page.gauges(
         "ballast_service_ring_slots",
         "Slots of a service's ring; 0 while it is not in the data plane.",
         named
@@ -124,6 +135,9 @@ fn quorum(page: &mut Page<'_>, named: &[Named<'_>]) -> fmt::Result {
         }),
     )
 }
+
+/// What [`Service::engine`] can be.
+const ENGINES: [&str; 2] = ["xdp", "ipvs"];
 
 fn standing<'a, I>(page: &mut Page<'_>, backends: impl Fn() -> I) -> fmt::Result
 where

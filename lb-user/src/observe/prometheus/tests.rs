@@ -7,7 +7,8 @@ use std::{
 use super::*;
 use crate::observe::{
     snapshot::{
-        AlertWay, Attempts, Backend, BackendState, Fallback, Health, Late, Quorum, Tracker, Traffic,
+        AlertWay, Attempts, Backend, BackendState, Fallback, Health, Ipvs, Late, Quorum, Tracker,
+        Traffic,
     },
     text::tests::snapshot as document,
 };
@@ -43,6 +44,10 @@ fn node() -> Snapshot {
         text: "exit code 1".to_owned(),
         for_seconds: 3,
     }];
+    node.ipvs = Some(Ipvs {
+        instead_of_xdp: Some("no interface takes it".to_owned()),
+        ..Ipvs::default()
+    });
     node.services[0].backends[0].health = Some(Health {
         state: "up".to_owned(),
         for_seconds: 9,

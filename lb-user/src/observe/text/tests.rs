@@ -17,6 +17,7 @@ fn backend(name: &str, state: BackendState, slots: u32, reason: Option<&str>) ->
         next_hop: None,
         path_mtu: 1500,
         slots,
+        connections: None,
         flows: BackendFlows {
             active: slots / 4,
             new: 2,
@@ -70,6 +71,7 @@ pub(in crate::observe) fn snapshot() -> Snapshot {
                 age_seconds: Some(2),
             },
         }),
+        ipvs: None,
         vrrp: vec![VirtualRouter {
             name: "FloatIP01".to_owned(),
             interface: "eth0".to_owned(),
@@ -114,6 +116,8 @@ pub(in crate::observe) fn snapshot() -> Snapshot {
             protocol: "tcp".to_owned(),
             forwarding: "direct_routing".to_owned(),
             scheduler: "maglev".to_owned(),
+            engine: "xdp".to_owned(),
+            engine_reason: None,
             ring_slots: 1009,
             moved_slots: 12,
             flows: ServiceFlows {

@@ -7,7 +7,7 @@ fn workspace() -> Value {
     json!({ "packages": [
         { "name": "lb-tests", "targets": [
             target("lib", "lb_tests"), target("bin", "lab"),
-            target("test", "scenarios"), target("test", "soak"), target("test", "dataplane"),
+            target("test", "scenarios"), target("test", "soak"), target("test", "vm"), target("test", "dataplane"),
         ] },
         { "name": "lb-user", "targets": [target("lib", "lb_user"), target("test", "cli")] },
     ] })
@@ -15,16 +15,16 @@ fn workspace() -> Value {
 
 #[test]
 fn all_runs_the_cheapest_first_and_the_unknown_last() {
-    let tiers = select("all", &workspace()).unwrap();
+    let tiers = select("all", &["6.1"], &workspace()).unwrap();
     let names: Vec<_> = tiers.iter().map(|tier| tier.name.as_str()).collect();
-    assert_eq!(names, ["unit", "dataplane", "scenarios", "soak"]);
+    assert_eq!(names, ["unit", "dataplane", "scenarios", "soak", "vm-6.1"]);
     let one_by_one: Vec<_> = tiers.iter().map(|tier| tier.one_by_one).collect();
-    assert_eq!(one_by_one, [false, false, true, true]);
+    assert_eq!(one_by_one, [false, false, true, true, false]);
 }
 
 #[test]
 fn integration_tests_of_other_packages_are_unit_tests() {
-    let tiers = select("unit", &workspace()).unwrap();
+    let tiers = select("unit", &[], &workspace()).unwrap();
     assert_eq!(tiers[0].selections[0], ["--lib", "--bins", "--test", "cli"]);
     assert_eq!(tiers[0].selections[1], ["--doc"]);
     assert!(!tiers[0].needs_root);
@@ -32,9 +32,21 @@ fn integration_tests_of_other_packages_are_unit_tests() {
 
 #[test]
 fn a_tier_that_does_not_exist_is_answered_with_those_that_do() {
-    let error = select("scenario", &workspace()).unwrap_err().to_string();
+    let error = select("scenario", &["6.1"], &workspace())
+        .unwrap_err()
+        .to_string();
     assert_eq!(
         error,
-        "no tests `scenario`; there are: all, unit, dataplane, scenarios, soak"
+        "no tests `scenario`; there are: all, vm, unit, dataplane, scenarios, soak, vm-6.1"
     );
+}
+
+#[test]
+fn each_kernel_that_is_emulated_has_its_tier() {
+    let tiers = select("vm", &["6.1", "7.2"], &workspace()).unwrap();
+    let kernels: Vec<_> = tiers.iter().map(|tier| tier.kernel).collect();
+    assert_eq!(kernels, [Some("6.1"), Some("7.2")]);
+    assert!(tiers[0].selections[0].contains(&"vm".to_owned()));
+    let one = select("vm-7.2", &["6.1", "7.2"], &workspace()).unwrap();
+    assert_eq!(one.len(), 1);
 }

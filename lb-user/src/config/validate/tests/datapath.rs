@@ -122,6 +122,22 @@ fn settings_are_in_their_ranges() {
 }
 
 #[test]
+fn nat_needs_ipvs() {
+    let nat = SERVICES.replace("forwarding: direct_routing", "forwarding: nat");
+    check(
+        &nat,
+        &[
+            (
+                "engine:",
+                "engine: xdp",
+                "11:17: services[0].forwarding: nat goes through IPVS, which `datapath.engine: xdp` rules out, expected `engine: auto` or `ipvs`",
+            ),
+            ("engine:", "engine: ipvs", ""),
+        ],
+    );
+}
+
+#[test]
 fn a_tunnel_source_is_an_address_or_a_network() {
     check(
         SERVICES,
