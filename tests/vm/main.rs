@@ -2,6 +2,7 @@
 //! program is accepted. Run by `cargo xtask test vm` under an emulated Debian kernel; on a host whose
 //! kernel has the modules they run as they are (`cargo test -p lb-tests --test vm`).
 
+mod checker;
 mod fallback;
 mod ipvsadm;
 mod kernel;
