@@ -223,7 +223,7 @@ fn a_placeholder_for_an_address_gets_an_error_with_its_line() {
             Err(error) => format!("{error:#}"),
             Ok(yaml) => {
                 ensure!(!yaml.contains(placeholder), "{yaml}");
-                let file = host.dir().join("imported.conf");
+                let file = host.dir().join("keepalived.conf");
                 let output = host.output([
                     lb_tests::ballast::binary()?.as_os_str(),
                     "import".as_ref(),
@@ -233,7 +233,7 @@ fn a_placeholder_for_an_address_gets_an_error_with_its_line() {
             }
         };
         ensure!(
-            told.contains(&format!("imported.conf:{line}:")) && told.contains(placeholder),
+            told.contains(&format!("keepalived.conf:{line}:")) && told.contains(placeholder),
             "{told}"
         );
         Ok(())
