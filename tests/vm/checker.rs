@@ -107,12 +107,12 @@ fn worst(times: &[Duration]) -> Duration {
     times.last().copied().unwrap_or_default()
 }
 
-/// Waits until IPVS has `web1`, or has not. The kernel's own list: a program to ask with takes its time here.
+/// Waits until IPVS has `web1`, or has not, by the kernel's own list.
 fn wait_until(balancer: &Host, there: bool) -> Result<()> {
     let line = format!("{:08X}:{WEB_PORT:04X}", u32::from(web_address(1)));
     let what = format!("web1 to be {} IPVS", if there { "in" } else { "out of" });
     wait_for(&what, SOON, || {
-        let table = balancer.read("/proc/net/ip_vs")?;
+        let table = balancer.sh("cat /proc/net/ip_vs")?;
         let row = table.lines().find(|row| row.contains(&line));
         // Weight 0 is out, too.
         let serves = row.is_some_and(|row| row.split_whitespace().nth(3) != Some("0"));
