@@ -37,8 +37,10 @@ use lb_user::dataplane::{
     stats::{self, Stats},
 };
 
+use lb_tests::random::Random;
+
 use crate::{
-    generator::{Generator, Random},
+    generator::Generator,
     harness::{Action, Bench, Expect, cases_with_table, count_difference, count_expected},
     world::Way,
 };
@@ -164,7 +166,7 @@ impl<'a> Epoch<'a> {
             } else {
                 Generator::new(seed)
             },
-            random: Random(!seed),
+            random: Random::new(!seed),
             beliefs: vec![Belief::new(&bench.bpf, !flood)],
             expected: stats::read(&bench.bpf),
             metadata_taken,
@@ -193,8 +195,8 @@ impl<'a> Epoch<'a> {
 
     fn packet(&mut self) -> Result<()> {
         let frame = self.generator.frame();
-        let metadata = match self.random.below(20) {
-            0 if self.metadata_taken => 4 * self.random.below(MOST_METADATA as u64 / 4 + 1),
+        let metadata = match self.random.index(20) {
+            0 if self.metadata_taken => 4 * self.random.index(MOST_METADATA / 4 + 1),
             _ => 0,
         };
         let before = clock::now();

@@ -6,7 +6,7 @@ mod related;
 
 use std::collections::VecDeque;
 
-use lb_common::hash::mix64;
+use lb_tests::random::Random;
 
 use crate::world::{Family, Way};
 
@@ -15,7 +15,7 @@ pub(crate) struct Generator {
     random: Random,
     ways: Vec<Way>,
     /// How many clients come back.
-    clients: u64,
+    clients: usize,
     /// Frames that belong together and come one after the other, with others between them.
     next: VecDeque<Vec<u8>>,
 }
@@ -24,7 +24,7 @@ impl Generator {
     /// With clients of all services that come back now and then.
     pub(crate) fn new(seed: u64) -> Self {
         Self {
-            random: Random(seed),
+            random: Random::new(seed),
             ways: Way::all(),
             clients: 40,
             next: VecDeque::new(),
@@ -46,10 +46,10 @@ impl Generator {
             let frame = self.next.pop_front().unwrap_or_default();
             return self.changed(frame, 20);
         }
-        let family = self.random.one(&Family::BOTH);
-        match self.random.below(100) {
+        let family = self.random.pick(&Family::BOTH);
+        match self.random.index(100) {
             0 => {
-                let length = 14 + self.random.below(200);
+                let length = 14 + self.random.index(200);
                 self.random.bytes(length)
             }
             1..=8 => {
@@ -75,7 +75,7 @@ impl Generator {
     /// A frame, one in `times` of them not as it was.
     fn changed(&mut self, mut frame: Vec<u8>, times: u64) -> Vec<u8> {
         if self.random.rarely(times) {
-            for _ in 0..=self.random.below(3) {
+            for _ in 0..=self.random.index(3) {
                 self.change(&mut frame);
             }
         }
@@ -85,57 +85,17 @@ impl Generator {
     /// Changes one thing where headers are.
     fn change(&mut self, frame: &mut Vec<u8>) {
         let random = &mut self.random;
-        let at = random.below(frame.len().min(110) as u64);
-        match random.below(5) {
-            0 => frame[at] ^= 1 << random.below(8),
+        let at = random.index(frame.len().min(110));
+        match random.index(5) {
+            0 => frame[at] ^= 1 << random.index(8),
             1 => frame[at] = random.byte(),
-            2 => frame[at] = random.one(&[0, 1, 4, 6, 17, 43, 44, 58, 60, 0x45, 0x60, 0xff]),
+            2 => frame[at] = random.pick(&[0, 1, 4, 6, 17, 43, 44, 58, 60, 0x45, 0x60, 0xff]),
             3 => frame.truncate(at.max(14)),
             _ => {
-                let length = random.below(40);
+                let length = random.index(40);
                 let trailer = random.bytes(length);
                 frame.extend(trailer);
             }
         }
-    }
-}
-
-/// splitmix64.
-pub(crate) struct Random(pub u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix64(self.0)
-    }
-
-    pub(crate) fn below(&mut self, end: u64) -> usize {
-        usize::try_from(self.next() % end).expect("small numbers only")
-    }
-
-    /// Once in `times`.
-    pub(crate) fn rarely(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-
-    pub(crate) fn byte(&mut self) -> u8 {
-        let [byte, ..] = self.next().to_le_bytes();
-        byte
-    }
-
-    pub(crate) fn word(&mut self) -> u16 {
-        let [a, b, ..] = self.next().to_le_bytes();
-        u16::from_le_bytes([a, b])
-    }
-
-    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
-        let words = (0..length.div_ceil(8)).map(|_| self.next());
-        let mut bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
-        bytes.truncate(length);
-        bytes
-    }
-
-    pub(crate) fn one<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len() as u64)]
     }
 }

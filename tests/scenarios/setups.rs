@@ -16,6 +16,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use lb_tests::{
+    imported::{SLACK, SOON},
     netns::Host,
     pair::{Stack, has_address},
     wait::wait_for,
@@ -27,9 +28,6 @@ const PAIRS: [[Stack; 2]; 3] = [
     [Stack::Ballast, Stack::Keepalived],
     [Stack::Keepalived, Stack::Ballast],
 ];
-
-/// What a shared machine may add to a time that is promised.
-const SLACK: Duration = Duration::from_millis(700);
 
 /// Waits until `host` has an address, and returns when.
 fn wait_for_address(host: &Host, address: IpAddr, limit: Duration) -> Result<Instant> {
@@ -54,6 +52,3 @@ fn within(what: &str, since: Instant, until: Instant, limit: Duration) -> Result
     ensure!(took <= limit + SLACK, "{what} took {took:?}, not {limit:?}");
     Ok(())
 }
-
-/// A limit for what takes no time.
-const SOON: Duration = Duration::from_secs(20);

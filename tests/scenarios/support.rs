@@ -1,6 +1,6 @@
 //! What the scenarios share.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use lb_tests::{
@@ -45,13 +45,7 @@ pub(crate) fn in_lab(body: impl FnOnce(&Lab) -> Result<()>) {
 /// answered, by exactly `names`.
 pub(crate) fn all_answer(site: &Site, get: &Get, names: &[&str]) -> Result<()> {
     let report = Load::burst(&site.net.client.host, get, 4, 40 * names.len())?;
-    report.all_answered()?;
-    let seen: BTreeSet<_> = report.by_server().into_keys().collect();
-    ensure!(
-        seen == names.iter().copied().collect(),
-        "answered by {report}"
-    );
-    Ok(())
+    report.answered_by(names)
 }
 
 /// Whether an XDP program is on the balancer's `eth0`.

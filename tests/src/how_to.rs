@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     ballast::{Agent, wait_for_backend},
     client::Get,
-    imported::{Machine, fixture, import},
+    imported::{Machine, SLACK, SOON, fixture, import},
     lab::Lab,
     netns::Host,
     pair::has_address,
@@ -27,10 +27,6 @@ pub const SERVICE: &str = "tcp-172.16.0.125-80";
 pub const WEBS: [&str; 2] = ["172.16.0.101", "172.16.0.102"];
 /// What it takes.
 pub const NEEDS: &[Need] = &[Need::Program("nginx")];
-/// What takes no time on a machine that is not busy.
-const SOON: Duration = Duration::from_secs(20);
-/// What a shared machine may add to a time that is promised.
-const SLACK: Duration = Duration::from_millis(700);
 
 /// All of it.
 #[derive(Debug)]

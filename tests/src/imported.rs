@@ -4,6 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -18,6 +19,11 @@ use crate::{
     pair::Stack,
     topology::{Network, Nic, Port},
 };
+
+/// A limit for what takes no time.
+pub const SOON: Duration = Duration::from_secs(20);
+/// What a shared machine may add to a time that is promised.
+pub const SLACK: Duration = Duration::from_millis(700);
 
 /// A host with one cable.
 #[derive(Clone, Debug)]

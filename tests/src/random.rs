@@ -45,6 +45,31 @@ impl Random {
         self.below(100) < chance
     }
 
+    /// True once in `times`, which is not 0.
+    pub fn rarely(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+
+    /// Any byte.
+    pub fn byte(&mut self) -> u8 {
+        let [byte, ..] = self.next().to_le_bytes();
+        byte
+    }
+
+    /// Any 16 bits.
+    pub fn word(&mut self) -> u16 {
+        let [a, b, ..] = self.next().to_le_bytes();
+        u16::from_le_bytes([a, b])
+    }
+
+    /// Any bytes.
+    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let words = (0..length.div_ceil(8)).map(|_| self.next());
+        let mut bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
+        bytes.truncate(length);
+        bytes
+    }
+
     /// Shorter than `end`, which is not longer than centuries.
     ///
     /// # Panics

@@ -1,12 +1,11 @@
 //! What the tests share: a balancer between two networks, and web servers behind it.
 
 use std::{
-    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr},
     time::Duration,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use ipnet::Ipv4Net;
 use lb_tests::{
     client::{Get, Load},
@@ -92,13 +91,7 @@ impl Site {
     pub(crate) fn all_answer(&self, names: &[&str]) -> Result<()> {
         let get = Get::new((VIP, 80)).limit(Duration::from_secs(20));
         let report = Load::burst(&self.client, &get, 2, 12 * names.len())?;
-        report.all_answered()?;
-        let seen: BTreeSet<_> = report.by_server().into_keys().collect();
-        ensure!(
-            seen == names.iter().copied().collect(),
-            "answered by {report}"
-        );
-        Ok(())
+        report.answered_by(names)
     }
 
     /// Waits until [`all_answer`](Self::all_answer) holds.

@@ -22,6 +22,7 @@ use crate::{
         table::{self, Seen, ServiceKey, SyncDaemon, SyncRole, Table},
         wire::Request,
     },
+    net::chain,
 };
 
 mod rules;
@@ -369,13 +370,6 @@ fn daemons(sync: Option<&IpvsSync>) -> BTreeSet<SyncDaemon> {
     sync.iter()
         .flat_map(|sync| both.map(|role| daemon(sync, role)))
         .collect()
-}
-
-/// An error and its causes, on one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let texts: Vec<String> = causes.map(ToString::to_string).collect();
-    texts.join(": ")
 }
 
 /// In `runtime_dir/ipvs`.

@@ -207,10 +207,7 @@ fn add_service(
     if let Some(fallback) = alone(&members) {
         owners = vec![fallback; owners.len()].into();
     }
-    let empty = RingImage::default();
-    let old = inputs.applied.services.get(&id);
-    let old = old.filter(|old| old.key == key).map_or(&empty, |s| &s.ring);
-    let (ring, used) = ring(inputs, service, id, key, &members, owners, old, ids);
+    let (ring, used) = ring(inputs, service, id, key, &members, owners, ids);
     let grace = grace(service);
     let deadline = moves::deadline(&ring, grace);
     cache.deadline = cache.deadline.into_iter().chain(deadline).min();
@@ -375,10 +372,6 @@ fn place(
 }
 
 /// The ring, and who is in it.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "everything that a ring is made of, and used once"
-)]
 fn ring(
     inputs: &Inputs<'_>,
     service: &Service,
@@ -386,9 +379,12 @@ fn ring(
     key: flow::ServiceKey,
     members: &[Placed],
     owners: Arc<[u16]>,
-    old: &RingImage,
     ids: &mut Ids,
 ) -> (RingImage, Vec<Placed>) {
+    let empty = RingImage::default();
+    let before = inputs.applied.services.get(&id);
+    let before = before.filter(|before| before.key == key);
+    let old = before.map_or(&empty, |before| &before.ring);
     let mut everyone = members.to_vec();
     everyone.extend(leavers(inputs, id, key, members, old, ids));
     let owners: Arc<[u16]> = if service.scheduler == Scheduler::Dh {
@@ -401,7 +397,6 @@ fn ring(
     } else {
         owners
     };
-    let before = inputs.applied.services.get(&id);
     loop {
         let locals: Arc<[BackendId]> = everyone.iter().map(|placed| placed.id).collect();
         let dead: BTreeSet<BackendId> = everyone

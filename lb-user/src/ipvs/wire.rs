@@ -18,9 +18,10 @@ mod service;
 use std::net::IpAddr;
 
 use super::table::{
-    Destination, DestinationKey, Family, SeenDestination, SeenService, ServiceKey, Settings, Stats,
+    Destination, DestinationKey, SeenDestination, SeenService, ServiceKey, Settings, Stats,
     SyncDaemon,
 };
+use crate::config::model::Family;
 use attribute::{all, put, put_nested, put_text};
 
 /// A message that is not as the kernel writes them.

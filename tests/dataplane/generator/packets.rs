@@ -24,7 +24,7 @@ impl Generator {
         let ip = self.ip(family, &source);
         let port = self.port();
         let random = &mut self.random;
-        let packet = match random.below(13) {
+        let packet = match random.index(13) {
             0 if family == Family::V4 => ip.icmp(random.byte(), random.byte(), 0),
             0 => ip.icmpv6(random.byte(), random.byte(), 0),
             1..=6 => self.tcp(ip.tcp(source_port, port)),
@@ -40,16 +40,16 @@ impl Generator {
         if self.random.rarely(20) {
             return NO_SERVICE;
         }
-        self.random.one(&self.ways).port()
+        self.random.pick(&self.ways).port()
     }
 
     /// Short, or about what a packet can be.
     fn payload(&mut self) -> Vec<u8> {
         let random = &mut self.random;
-        let length = match random.below(12) {
-            0 => 1380 + random.below(120),
-            1 => random.below(2000),
-            _ => random.below(64),
+        let length = match random.index(12) {
+            0 => 1380 + random.index(120),
+            1 => random.index(2000),
+            _ => random.index(64),
         };
         random.bytes(length)
     }
@@ -60,7 +60,7 @@ impl Generator {
         if random.rarely(8) {
             return (self.source(family), self.random.word());
         }
-        let number = random.below(self.clients);
+        let number = random.index(self.clients);
         let (high, low) = (number >> 8, number & 0xff);
         let source = match family {
             Family::V4 => format!("198.18.{high}.{low}"),
@@ -92,7 +92,7 @@ impl Generator {
                     family.own(),
                 ],
             };
-            return random.one(martians).to_owned();
+            return random.pick(martians).to_owned();
         }
         let [a, b, c, d, ..] = random.next().to_le_bytes();
         match family {
@@ -104,7 +104,7 @@ impl Generator {
     /// A frame up to its tags.
     pub(super) fn ethernet(&mut self) -> Packet {
         let random = &mut self.random;
-        let mac = match random.below(30) {
+        let mac = match random.index(30) {
             0 => [0xff; 6],
             1 => PEER_MAC,
             _ => OUR_MAC,
@@ -115,7 +115,7 @@ impl Generator {
         } else {
             packet
         };
-        match random.below(6) {
+        match random.index(6) {
             0 => packet.vlan(random.word()),
             1 => packet.service_vlan(random.word()).vlan(random.word()),
             2 if random.rarely(2) => packet.vlan(random.word()).vlan(random.word()),
@@ -128,8 +128,8 @@ impl Generator {
     pub(super) fn ip(&mut self, family: Family, source: &str) -> Packet {
         let packet = self.ethernet();
         let random = &mut self.random;
-        let ttl = match random.below(20) {
-            0 => random.one(&[0, 1]),
+        let ttl = match random.index(20) {
+            0 => random.pick(&[0, 1]),
             _ => random.byte().max(2),
         };
         let ip = family
@@ -145,13 +145,13 @@ impl Generator {
     fn v4(&mut self, ip: Packet) -> Packet {
         let random = &mut self.random;
         let ip = ip.ip_id(random.word()).dont_fragment(random.rarely(2));
-        match random.below(30) {
-            0 => ip.ip_fragment(random.one(&[0, 8, 1480]), random.rarely(2)),
+        match random.index(30) {
+            0 => ip.ip_fragment(random.pick(&[0, 8, 1480]), random.rarely(2)),
             1 => ip.ip_checksum(random.word()),
             2 => ip.ip_length(random.word() % 1600),
             3 => ip.ihl(random.byte() & 15),
             4..=6 => {
-                let words = 1 + random.below(10);
+                let words = 1 + random.index(10);
                 let options = random.bytes(4 * words);
                 ip.ip_options(options)
             }
@@ -168,12 +168,12 @@ impl Generator {
         if !random.rarely(4) {
             return ip;
         }
-        for _ in 0..1 + random.below(8) {
+        for _ in 0..1 + random.index(8) {
             ip = self.extension(ip);
         }
         if self.random.rarely(8) {
             // No next header, authentication, mobility, a tunnel.
-            ip = ip.protocol(self.random.one(&[59, 51, 135, 4]));
+            ip = ip.protocol(self.random.pick(&[59, 51, 135, 4]));
         }
         ip
     }
@@ -181,11 +181,11 @@ impl Generator {
     /// One more extension header.
     pub(super) fn extension(&mut self, ip: Packet) -> Packet {
         let random = &mut self.random;
-        match random.below(8) {
+        match random.index(8) {
             0 | 1 => ip.hop_by_hop(random.byte() & 3),
             2 | 3 => ip.routing(random.byte() & 3, u8::from(random.rarely(8))),
             4 => {
-                let offset = random.one(&[0, 0, 0, 8]);
+                let offset = random.pick(&[0, 0, 0, 8]);
                 ip.fragment(offset, random.rarely(8), u32::from(random.word()))
             }
             _ => ip.destination_options(random.byte() & 3),
@@ -198,10 +198,10 @@ impl Generator {
         let flags = if random.rarely(4) {
             random.byte()
         } else {
-            random.one(&FLAGS)
+            random.pick(&FLAGS)
         };
         let tcp = tcp.flags(flags);
-        match random.below(15) {
+        match random.index(15) {
             0 => tcp.data_offset(random.byte() & 15),
             1 => tcp.tcp_options([1; 12]),
             2 => tcp.l4_checksum(random.word()),

@@ -13,7 +13,7 @@ impl Generator {
             about = self.message(bare(family, family.vip(), family.client()), family, &about);
         }
         if self.random.rarely(3) {
-            let length = self.random.below(60);
+            let length = self.random.index(60);
             about.truncate(length);
         }
         let (source, _) = self.client(family);
@@ -32,7 +32,7 @@ impl Generator {
         let kind = if random.rarely(8) {
             kind
         } else {
-            random.one(kinds)
+            random.pick(kinds)
         };
         let code = random.byte() & 7;
         let message = match family {
@@ -47,13 +47,13 @@ impl Generator {
         let (client, client_port) = self.client(family);
         let port = self.port();
         let random = &mut self.random;
-        let (from, to) = match random.below(20) {
+        let (from, to) = match random.index(20) {
             0 => (family.own(), client.as_str()),
             1 => (client.as_str(), family.vip()),
             _ => (family.vip(), client.as_str()),
         };
         let mut ip = bare(family, from, to);
-        ip = match (family, random.below(20)) {
+        ip = match (family, random.index(20)) {
             (Family::V4, 0) => ip.ip_fragment(8 * u16::from(random.byte()), true),
             (Family::V4, 1) => ip.ip_options([1; 12]),
             (Family::V4, 2) => ip.ihl(random.byte() & 15),
@@ -62,14 +62,14 @@ impl Generator {
             (_, 3) => ip.ip_version(random.byte() & 15),
             _ => ip,
         };
-        let packet = match random.below(8) {
+        let packet = match random.index(8) {
             0 => ip.protocol(random.byte()).payload([0; 12]),
             1..=4 => ip.tcp(port, client_port).flags(tcp_flags::ACK),
             _ => ip.udp(port, client_port),
         };
-        let length = match random.below(12) {
-            0 => 1400 + random.below(100),
-            _ => random.below(40),
+        let length = match random.index(12) {
+            0 => 1400 + random.index(100),
+            _ => random.index(40),
         };
         packet.payload(vec![0x55; length]).build()
     }
@@ -87,7 +87,7 @@ impl Generator {
             false => first.udp(source_port, port).udp_length(4000),
         };
         let mut frames = vec![first.payload(payload).build()];
-        for _ in 0..1 + self.random.below(3) {
+        for _ in 0..1 + self.random.index(3) {
             // Now and then of another packet.
             let id = id.wrapping_add(u16::from(self.random.rarely(12)));
             let offset = 8 * (1 + self.random.word() % 180);
@@ -97,7 +97,7 @@ impl Generator {
             let protocol = if tcp { 6 } else { 17 };
             frames.push(later.protocol(protocol).payload(payload).build());
         }
-        match self.random.below(4) {
+        match self.random.index(4) {
             0 => frames.reverse(),
             1 => frames.swap(0, 1),
             _ => {}
@@ -107,9 +107,9 @@ impl Generator {
 
     /// What a fragment carries.
     fn piece(&mut self) -> Vec<u8> {
-        let length = match self.random.below(8) {
-            0 => 1400 + self.random.below(120),
-            _ => self.random.below(64),
+        let length = match self.random.index(8) {
+            0 => 1400 + self.random.index(120),
+            _ => self.random.index(64),
         };
         self.random.bytes(length)
     }

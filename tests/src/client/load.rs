@@ -1,7 +1,7 @@
 //! A steady load: threads that make one request after another at a given rate.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 
 use super::Get;
 use crate::{netns::Host, wait};
@@ -248,6 +248,20 @@ impl Report {
         } else {
             Err(anyhow!("{self}"))
         }
+    }
+
+    /// Fails unless every request was answered, by exactly these servers.
+    ///
+    /// # Errors
+    /// With the numbers and the first failures.
+    pub fn answered_by(&self, names: &[&str]) -> Result<()> {
+        self.all_answered()?;
+        let seen: BTreeSet<_> = self.by_server().into_keys().collect();
+        ensure!(
+            seen == names.iter().copied().collect(),
+            "answered by {self}"
+        );
+        Ok(())
     }
 }
 

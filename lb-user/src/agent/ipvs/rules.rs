@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tokio::task::JoinSet;
 
-use crate::ipvs::masquerade;
+use crate::{ipvs::masquerade, net::chain};
 
 /// Rules as `nft` reads them; `None`: no table of ours.
 pub(super) type Rules = Option<String>;
@@ -60,7 +60,7 @@ impl Follower {
             let (file, rules) = (self.file.clone(), wanted.clone());
             self.task.spawn(async move {
                 let result = masquerade::apply(&file, rules.as_deref()).await;
-                let error = result.err().map(|error| super::chain(&error));
+                let error = result.err().map(|error| chain(&error));
                 (rules, error)
             });
         }

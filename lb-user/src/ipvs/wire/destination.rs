@@ -5,7 +5,10 @@ use super::{
     attribute::{self, all, put},
     family, family_number, put_address, stats,
 };
-use crate::ipvs::table::{Destination, DestinationKey, Family, Method, SeenDestination, Stats};
+use crate::{
+    config::model::Family,
+    ipvs::table::{Destination, DestinationKey, Method, SeenDestination, Stats},
+};
 
 pub(super) fn put_key(out: &mut Vec<u8>, key: DestinationKey) {
     let family = family_number(Family::of(key.address));

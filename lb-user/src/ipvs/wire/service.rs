@@ -7,7 +7,10 @@ use super::{
     attribute::{self, all, put, put_text},
     family, family_number, put_address, stats,
 };
-use crate::ipvs::table::{Family, Flags, SeenService, ServiceKey, Settings, Stats};
+use crate::{
+    config::model::Family,
+    ipvs::table::{Flags, SeenService, ServiceKey, Settings, Stats},
+};
 
 pub(super) fn put_key(out: &mut Vec<u8>, key: ServiceKey) {
     put(out, AF, &family_number(key.family()).to_ne_bytes());

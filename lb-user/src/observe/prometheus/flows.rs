@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Labels, Page};
+use super::{Labels, Page, services};
 use crate::observe::snapshot::{Backend, BackendFlows, Service, ServiceFlows, Snapshot};
 
 pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
@@ -80,11 +80,9 @@ fn of_backend<'a>(service: &'a Service, backend: &'a Backend) -> [(Labels<'a, 3>
         closing,
         clients: _,
     } = backend.flows;
-    let [name] = of_service(service);
-    [("established", active), ("new", new), ("closing", closing)].map(|(state, count)| {
-        let labels = [name, ("backend", &*backend.name), ("state", state)];
-        (labels, count)
-    })
+    let [service, backend] = services::labels(service, backend);
+    [("established", active), ("new", new), ("closing", closing)]
+        .map(|(state, count)| ([service, backend, ("state", state)], count))
 }
 
 fn table(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {

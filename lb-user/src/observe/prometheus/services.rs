@@ -45,7 +45,7 @@ impl<'a> Named<'a> {
     }
 }
 
-fn labels<'a>(service: &'a Service, backend: &'a Backend) -> Labels<'a, 2> {
+pub(super) fn labels<'a>(service: &'a Service, backend: &'a Backend) -> Labels<'a, 2> {
     [("service", &service.name), ("backend", &backend.name)]
 }
 
