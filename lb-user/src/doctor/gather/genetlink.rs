@@ -11,6 +11,7 @@ use nix::errno::Errno;
 
 use crate::{
     doctor::facts::{Offloads, Seen, Unseen},
+    net::attribute::{all, put, put_nested, put_text},
     types::IfIndex,
 };
 
@@ -33,7 +34,10 @@ pub(super) fn xdp_features(interface: IfIndex) -> Seen<u64> {
 /// Which features of an interface are on, as `ethtool -k` shows them.
 pub(super) fn offloads(interface: IfIndex) -> Seen<Offloads> {
     let index = attribute(ETHTOOL_A_HEADER_DEV_INDEX, &interface.get().to_ne_bytes());
-    let header = attribute(ETHTOOL_A_FEATURES_HEADER | NESTED, &index);
+    let mut header = Vec::new();
+    put_nested(&mut header, ETHTOOL_A_FEATURES_HEADER, |out| {
+        out.extend(&index);
+    });
     let answer = generic("ethtool", ETHTOOL_MSG_FEATURES_GET, &header)
         .map_err(|error| Unseen(format!("its offloads cannot be read: {error}")))?;
     let active = find(&answer, ETHTOOL_A_FEATURES_ACTIVE).unwrap_or_default();
@@ -68,7 +72,8 @@ pub(super) fn has_nftables() -> Seen<bool> {
 
 /// The attributes of the answer to a command of a family.
 fn generic(family: &str, command: u8, attributes: &[u8]) -> io::Result<Vec<u8>> {
-    let name = attribute(CTRL_ATTR_FAMILY_NAME, format!("{family}\0").as_bytes());
+    let mut name = Vec::new();
+    put_text(&mut name, CTRL_ATTR_FAMILY_NAME, family);
     let (_, answer) = exchange(
         NETLINK_GENERIC,
         GENL_ID_CTRL,
@@ -117,26 +122,16 @@ fn exchange(protocol: isize, kind: u16, flags: u16, payload: &[u8]) -> io::Resul
     Ok((kind, answer.get(HEADER..end).unwrap_or_default().to_vec()))
 }
 
-/// A `struct nlattr` with its value, padded.
+/// An attribute by itself.
 fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(ATTRIBUTE + value.len()).unwrap_or(u16::MAX);
-    let mut bytes = Vec::from(length.to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(value);
-    bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+    let mut bytes = Vec::new();
+    put(&mut bytes, kind, value);
     bytes
 }
 
-/// Types, without flags, and values.
-fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let (&[a, b, c, d], _) = bytes.split_first_chunk::<ATTRIBUTE>()?;
-        let length = usize::from(u16::from_ne_bytes([a, b]));
-        let value = bytes.get(ATTRIBUTE..length)?;
-        let next = length.next_multiple_of(ALIGNMENT).min(bytes.len());
-        bytes = &bytes[next..];
-        Some((u16::from_ne_bytes([c, d]) & !FLAGS, value))
-    })
+/// Types, without flags, and values, as far as they are whole.
+fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    all(bytes).map_while(Result::ok)
 }
 
 fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
@@ -147,14 +142,6 @@ fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
 const HEADER: usize = 16;
 /// `struct genlmsghdr`
 const GENERIC_HEADER: usize = 4;
-/// `struct nlattr`
-const ATTRIBUTE: usize = 4;
-/// `NLA_ALIGNTO`
-const ALIGNMENT: usize = 4;
-/// `NLA_F_NESTED`
-const NESTED: u16 = 1 << 15;
-/// `NLA_F_NESTED | NLA_F_NET_BYTEORDER`
-const FLAGS: u16 = 0xc000;
 /// `NLM_F_REQUEST`
 const REQUEST: u16 = 1;
 /// `NLM_F_DUMP`
@@ -186,6 +173,7 @@ const NFT_MSG_GETTABLE: u16 = 1;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::attribute::NESTED;
 
     #[test]
     fn attributes_are_read_as_they_were_written() {
