@@ -131,13 +131,22 @@ impl Capture {
             .collect()
     }
 
-    /// Stops, and returns what was seen, read.
+    /// Stops, and returns what was seen until now, read: also what still waited in the socket.
     ///
     /// # Errors
     /// When the capture failed on the way.
     pub fn stop(mut self) -> Result<Vec<(bool, Frame)>> {
         self.halt()?;
         Ok(self.parsed())
+    }
+
+    /// The same, as it was on the wire.
+    ///
+    /// # Errors
+    /// When the capture failed on the way.
+    pub fn into_frames(mut self) -> Result<Vec<Captured>> {
+        self.halt()?;
+        Ok(self.frames())
     }
 
     fn halt(&mut self) -> Result<()> {
@@ -164,21 +173,30 @@ impl Shared {
     fn receive(&self, socket: &OwnedFd, ifindex: u32) -> Result<()> {
         let mut buffer = vec![0; 64 << 10];
         let mut control = cmsg_space!(TimeSpec);
-        while !self.stop.load(Ordering::Acquire) {
+        // When it was told to stop. What came before is still in the socket, and is read to its end.
+        let mut end = None;
+        loop {
+            if end.is_none() && self.stop.load(Ordering::Acquire) {
+                end = Some(SystemTime::now());
+            }
+            let flags = match end {
+                Some(_) => MsgFlags::MSG_DONTWAIT,
+                None => MsgFlags::empty(),
+            };
             let mut parts = [IoSliceMut::new(&mut buffer)];
-            let received = recvmsg::<LinkAddr>(
-                socket.as_raw_fd(),
-                &mut parts,
-                Some(&mut control),
-                MsgFlags::empty(),
-            );
+            let received =
+                recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags);
             let (length, from, at) = match received {
                 Ok(message) => (message.bytes, message.address, seen_at(&message)?),
+                Err(Errno::EAGAIN) if end.is_some() => return Ok(()),
                 Err(Errno::EAGAIN | Errno::EINTR) => continue,
                 // The interface went down, as when a test cuts a cable.
                 Err(Errno::ENETDOWN) => continue,
                 Err(error) => return Err(error.into()),
             };
+            if end.is_some_and(|end| at > end) {
+                return Ok(());
+            }
             // The socket hears every interface of the host.
             let Some(from) = from.filter(|from| usize::try_from(ifindex) == Ok(from.ifindex()))
             else {
@@ -197,7 +215,6 @@ impl Shared {
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(frame);
         }
-        Ok(())
     }
 }
 

@@ -155,8 +155,18 @@ fn without_the_arp_settings_web_servers_answer_for_the_vip_and_check_finds_it() 
     });
 }
 
-/// Who answers the client's question for the virtual address.
+/// Who answers the client's question for the virtual address. Asked until somebody does: a question
+/// that the balancer asks about the client tells the client the answer as well, and it asks none.
 fn answering_arp(client: &Machine) -> Result<Vec<MacAddr>> {
+    let answering = wait_for("an ARP answer for the virtual address", SOON, || {
+        let macs = answering_arp_once(client)?;
+        ensure!(!macs.is_empty(), "nobody answered");
+        Ok(macs)
+    });
+    Ok(answering?)
+}
+
+fn answering_arp_once(client: &Machine) -> Result<Vec<MacAddr>> {
     let (switch, port) = client.port.tap();
     let capture = Capture::start_for(switch, port, |frame| {
         let is_reply = frame.get(12..14) == Some(&[8, 6]) && frame.get(20..22) == Some(&[0, 2]);
@@ -165,7 +175,7 @@ fn answering_arp(client: &Machine) -> Result<Vec<MacAddr>> {
     client.host.sh("ip neigh flush dev eth0")?;
     client.host.output(["ping", "-c1", "-W1", "172.16.0.125"])?;
     let mut macs: Vec<MacAddr> = capture
-        .frames()
+        .into_frames()?
         .iter()
         .filter_map(|frame| frame.bytes.get(6..12)?.try_into().ok())
         .collect();

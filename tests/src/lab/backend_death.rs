@@ -154,7 +154,7 @@ fn measure(site: &mut Site, phase: Duration) -> Result<Run> {
     let overslept = canary.stop()?.into_iter();
     let stalls = overslept.filter(|(at, _)| matters(*at));
     let new: Vec<SystemTime> = capture
-        .frames()
+        .into_frames()?
         .iter()
         .filter(|captured| Frame::parse(&captured.bytes).is_some_and(|f| is_new(&f, client)))
         .map(|captured| captured.at)
