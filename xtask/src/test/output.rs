@@ -10,6 +10,10 @@ pub(super) struct Tally {
     ran_ok: usize,
     /// Failed tests.
     pub(super) failed: usize,
+    /// Their names, as far as the output tells.
+    pub(super) failures: Vec<String>,
+    /// Tests that failed once, and passed when they were run again alone.
+    pub(super) unstable: Vec<String>,
     /// Tests that said `SKIPPED: reason`, and ignored ones.
     pub(super) skips: Vec<Skip>,
     /// Result lines seen, one per test binary.
@@ -40,7 +44,20 @@ impl Tally {
         self.ran_ok += other.ran_ok;
         self.failed += other.failed;
         self.results += other.results;
+        self.failures.extend(other.failures);
+        self.unstable.extend(other.unstable);
         self.skips.extend(other.skips);
+    }
+
+    /// Takes what running the failed `test` once more came to.
+    pub(super) fn repeated(&mut self, test: &str, again: Self) {
+        if again.ran_ok != 1 || again.failed > 0 {
+            return;
+        }
+        self.failed -= 1;
+        self.failures.retain(|failed| failed != test);
+        self.unstable.push(test.to_owned());
+        self.merge(again);
     }
 }
 
@@ -50,6 +67,8 @@ pub(super) struct Reader {
     tally: Tally,
     /// Inside the output of passed tests: of interest only for their skips.
     in_successes: bool,
+    /// The names that a list of failures has so far: the last such list before the result counts.
+    failures: Vec<String>,
     /// Whose captured output this is.
     test: Option<String>,
 }
@@ -62,11 +81,14 @@ impl Reader {
         } else if line == "successes:" || line == "failures:" {
             self.in_successes = line == "successes:";
             self.test = None;
+            self.failures.clear();
         } else if let Some(test) = captured_header(line) {
             self.test = Some(test.to_owned());
         } else if let Some(skip) = self.skip(line) {
             self.tally.skips.push(skip);
             return true;
+        } else if let Some(test) = listed(line) {
+            self.failures.push(test.to_owned());
         }
         !self.in_successes
     }
@@ -88,6 +110,9 @@ impl Reader {
             }
         }
         self.tally.results += 1;
+        if !self.in_successes {
+            self.tally.failures.append(&mut self.failures);
+        }
         self.in_successes = false;
         self.test = None;
     }
@@ -125,6 +150,12 @@ impl Reader {
 /// The test's name in `---- NAME stdout ----`.
 fn captured_header(line: &str) -> Option<&str> {
     line.strip_prefix("---- ")?.strip_suffix(" stdout ----")
+}
+
+/// The test's name in a line of the list that closes `failures:`.
+fn listed(line: &str) -> Option<&str> {
+    let name = line.strip_prefix("    ")?;
+    (!name.is_empty() && !name.contains(char::is_whitespace)).then_some(name)
 }
 
 /// How a test says that it did not test.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    AllowedSkip,
+    AllowedSkip, UNSTABLE_LIMIT,
     output::{Skip, Tally},
 };
 
@@ -74,6 +74,7 @@ impl Report {
     /// Prints everything, and says how we exit.
     pub(super) fn finish(mut self) -> ExitCode {
         self.fail_unwanted_skips();
+        self.fail_unstable();
         println!("\n{self}");
         if self.totals().1 == 0 {
             ExitCode::SUCCESS
@@ -98,6 +99,18 @@ impl Report {
         }
         if unwanted.failed_count() > 0 {
             self.add(unwanted);
+        }
+    }
+
+    /// A stall of the machine hits a test or two. More is a fault of the tests, or of ours.
+    fn fail_unstable(&mut self) {
+        let unstable = |outcome: &Outcome| outcome.tally.unstable.len();
+        let count: usize = self.outcomes.iter().map(unstable).sum();
+        if count > UNSTABLE_LIMIT {
+            self.add(Outcome::failed(
+                "unstable",
+                format!("{count} tests passed only when run again, {UNSTABLE_LIMIT} may"),
+            ));
         }
     }
 
@@ -135,6 +148,15 @@ impl Display for Report {
                     Some(test) => writeln!(f, " (covered by {test})")?,
                     None => writeln!(f)?,
                 }
+            }
+        }
+        for outcome in &self.outcomes {
+            for test in &outcome.tally.unstable {
+                let name = &outcome.name;
+                writeln!(
+                    f,
+                    "UNSTABLE: {name}: {test} failed once, and passed when run again"
+                )?;
             }
         }
         for outcome in &self.outcomes {

@@ -11,9 +11,10 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{
+    UNSTABLE_LIMIT,
     output::{Reader, Tally},
-    report::Outcome,
-    tiers::Tier,
+    report::{self, Outcome},
+    tiers::{Selection, Tier},
 };
 use crate::{lab::BALLAST_BIN, sh};
 
@@ -28,7 +29,7 @@ pub(super) fn run(tier: &Tier) -> Outcome {
                 let unexplained = !exited_well && tally.failed == 0;
                 outcome.add(tally);
                 if unexplained {
-                    outcome.fail(format!("`cargo test {}` failed", selection.join(" ")));
+                    outcome.fail(format!("`cargo test {}` failed", selection.args.join(" ")));
                 }
             }
             Err(error) => outcome.fail(format!("{error:#}")),
@@ -39,19 +40,35 @@ pub(super) fn run(tier: &Tier) -> Outcome {
 }
 
 /// The tally, and whether cargo was content.
-fn run_selection(tier: &Tier, selection: &[String]) -> Result<(Tally, bool)> {
+fn run_selection(tier: &Tier, selection: &Selection) -> Result<(Tally, bool)> {
     // First the build alone, so that its progress reaches the terminal.
-    if !selection.iter().any(|arg| arg == "--doc") {
-        sh::run(sh::cargo().args(["test", "--no-run"]).args(selection))?;
+    if !selection.args.iter().any(|arg| arg == "--doc") {
+        sh::run(sh::cargo().args(["test", "--no-run"]).args(&selection.args))?;
     }
+    let (mut tally, mut exited_well) = call(tier, selection, &[])?;
+    let named = tally.failures.len() == tally.failed;
+    if selection.on_the_clock && named && (1..=UNSTABLE_LIMIT).contains(&tally.failed) {
+        for test in tally.failures.clone() {
+            report::header("once more, alone", &test);
+            let (again, _) = call(tier, selection, &["--exact", &test])?;
+            tally.repeated(&test, again);
+        }
+        exited_well = tally.failed == 0;
+    }
+    Ok((tally, exited_well))
+}
+
+/// One call of `cargo test`: its tally, and whether cargo was content.
+fn call(tier: &Tier, selection: &Selection, filter: &[&str]) -> Result<(Tally, bool)> {
     let mut cargo = sh::cargo();
     if let Some(kernel) = tier.kernel {
         cargo.arg("--config").arg(in_guest(kernel)?);
     }
     cargo
         .args(["test", "--no-fail-fast"])
-        .args(selection)
-        .args(["--", "--show-output"]);
+        .args(&selection.args)
+        .args(["--", "--show-output"])
+        .args(filter);
     if tier.one_by_one {
         cargo.arg("--test-threads=1");
     }

@@ -10,14 +10,33 @@ pub(super) struct Tier {
     pub(super) name: String,
     /// For its header.
     pub(super) about: &'static str,
-    /// What selects its tests, one list per call of `cargo test`.
-    pub(super) selections: Vec<Vec<String>>,
+    /// Its calls of `cargo test`.
+    pub(super) selections: Vec<Selection>,
     /// It makes namespaces and loads BPF.
     pub(super) needs_root: bool,
     /// Its tests measure time under load, or share names on the host: one after the other.
     pub(super) one_by_one: bool,
     /// It runs under this emulated kernel instead of the host's.
     pub(super) kernel: Option<&'static str>,
+}
+
+/// One call of `cargo test`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Selection {
+    /// What selects the tests.
+    pub(super) args: Vec<String>,
+    /// They wait for real programs with limits, which a machine that others make stall can break:
+    /// a failed one is run once more, alone, and named in the report.
+    pub(super) on_the_clock: bool,
+}
+
+impl Selection {
+    fn new(args: impl IntoIterator<Item = impl Into<String>>, on_the_clock: bool) -> Self {
+        Self {
+            args: args.into_iter().map(Into::into).collect(),
+            on_the_clock,
+        }
+    }
 }
 
 /// The tiers that `wanted` names, in the order they run: cheapest first. `kernels`: those to emulate.
@@ -86,7 +105,10 @@ fn unit(integration_tests: &[&str]) -> Tier {
     Tier {
         name: "unit".to_owned(),
         about: "pure parts, properties and doc tests",
-        selections: vec![code, vec!["--doc".to_owned()]],
+        selections: vec![
+            Selection::new(code, false),
+            Selection::new(["--doc"], false),
+        ],
         needs_root: false,
         one_by_one: false,
         kernel: None,
@@ -95,12 +117,13 @@ fn unit(integration_tests: &[&str]) -> Tier {
 
 fn tier(name: &str) -> Tier {
     let known = KNOWN.iter().find(|known| known.name == name);
+    let one_by_one = known.is_none_or(|known| known.one_by_one);
     Tier {
         name: name.to_owned(),
         about: known.map_or("", |known| known.about),
-        selections: vec![vec!["--test".to_owned(), name.to_owned()]],
+        selections: vec![Selection::new(["--test", name], one_by_one)],
         needs_root: true,
-        one_by_one: known.is_none_or(|known| known.one_by_one),
+        one_by_one,
         kernel: None,
     }
 }
@@ -111,7 +134,7 @@ fn emulated(kernel: &'static str) -> Tier {
         name: format!("{VM}-{kernel}"),
         about: "IPVS, the kernel's tunnels and the packet corpus under an emulated kernel",
         selections: [VM, "dataplane"]
-            .map(|name| vec!["--test".to_owned(), name.to_owned()])
+            .map(|name| Selection::new(["--test", name], name == VM))
             .into(),
         // In the guest; here it installs packages.
         needs_root: true,

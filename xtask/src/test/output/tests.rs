@@ -94,3 +94,58 @@ fn two_reasons_of_one_test_are_one_test_less() {
     );
     assert_eq!((tally.passed(), tally.skips.len()), (1, 2));
 }
+
+/// Two tests fail, the output of the one looks like a list.
+const FAILING: &str = "
+test pair::takes_over ... FAILED
+test setups::s0 ... FAILED
+
+failures:
+
+---- pair::takes_over stdout ----
+failures:
+    not::a::test
+
+---- setups::s0 stdout ----
+panicked
+
+
+failures:
+    pair::takes_over
+    setups::s0
+
+test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s
+";
+
+const ONE_PASSES: &str = "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 4 filtered out; finished in 0.10s\n";
+
+#[test]
+fn failed_tests_are_named_by_the_last_list() {
+    let (_, tally) = read(FAILING);
+    assert_eq!(tally.failed, 2);
+    assert_eq!(tally.failures, ["pair::takes_over", "setups::s0"]);
+    assert_eq!(read(PASSING).1.failures, [""; 0]);
+}
+
+#[test]
+fn a_test_that_passes_when_run_again_passed_and_is_remembered() {
+    let (_, mut tally) = read(FAILING);
+    tally.repeated("setups::s0", read(ONE_PASSES).1);
+    tally.repeated(
+        "pair::takes_over",
+        read(&FAILING.replace("3 passed; 2", "0 passed; 1")).1,
+    );
+    assert_eq!((tally.passed(), tally.failed), (4, 1));
+    assert_eq!(tally.failures, ["pair::takes_over"]);
+    assert_eq!(tally.unstable, ["setups::s0"]);
+}
+
+#[test]
+fn a_repetition_that_ran_nothing_is_no_pass() {
+    let (_, mut tally) = read(FAILING);
+    tally.repeated(
+        "setups::s0",
+        read(&ONE_PASSES.replace("1 passed", "0 passed")).1,
+    );
+    assert_eq!((tally.failed, tally.unstable.len()), (2, 0));
+}

@@ -69,3 +69,23 @@ fn a_failure_that_no_test_reported_counts() {
     );
     assert_eq!(report.finish(), ExitCode::FAILURE);
 }
+
+/// A report in which `count` tests passed only when run again.
+fn with_unstable(count: usize) -> Report {
+    let mut report = Report::new(None);
+    let mut outcome = outcome(OUTPUT);
+    outcome.tally.unstable = vec!["pair::takes_over".to_owned(); count];
+    report.add(outcome);
+    report.fail_unstable();
+    report
+}
+
+#[test]
+fn a_test_that_had_to_run_again_is_named_and_many_of_them_are_a_failure() {
+    let report = with_unstable(UNSTABLE_LIMIT);
+    assert_eq!(report.totals(), (2, 0, 1));
+    assert!(report.to_string().contains(
+        "UNSTABLE: scenarios: pair::takes_over failed once, and passed when run again\n"
+    ));
+    assert_eq!(with_unstable(UNSTABLE_LIMIT + 1).totals(), (2, 1, 1));
+}

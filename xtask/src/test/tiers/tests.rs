@@ -23,10 +23,24 @@ fn all_runs_the_cheapest_first_and_the_unknown_last() {
 }
 
 #[test]
+fn only_tests_that_wait_for_real_programs_are_run_again() {
+    let tiers = select("all", &["6.1"], &workspace()).unwrap();
+    let again = tiers
+        .iter()
+        .flat_map(|tier| &tier.selections)
+        .filter(|selection| selection.on_the_clock);
+    let names: Vec<_> = again.map(|selection| selection.args[1].as_str()).collect();
+    assert_eq!(names, ["scenarios", "soak", "vm"]);
+}
+
+#[test]
 fn integration_tests_of_other_packages_are_unit_tests() {
     let tiers = select("unit", &[], &workspace()).unwrap();
-    assert_eq!(tiers[0].selections[0], ["--lib", "--bins", "--test", "cli"]);
-    assert_eq!(tiers[0].selections[1], ["--doc"]);
+    assert_eq!(
+        tiers[0].selections[0].args,
+        ["--lib", "--bins", "--test", "cli"]
+    );
+    assert_eq!(tiers[0].selections[1].args, ["--doc"]);
     assert!(!tiers[0].needs_root);
 }
 
@@ -46,7 +60,7 @@ fn each_kernel_that_is_emulated_has_its_tier() {
     let tiers = select("vm", &["6.1", "7.2"], &workspace()).unwrap();
     let kernels: Vec<_> = tiers.iter().map(|tier| tier.kernel).collect();
     assert_eq!(kernels, [Some("6.1"), Some("7.2")]);
-    assert!(tiers[0].selections[0].contains(&"vm".to_owned()));
+    assert!(tiers[0].selections[0].args.contains(&"vm".to_owned()));
     let one = select("vm-7.2", &["6.1", "7.2"], &workspace()).unwrap();
     assert_eq!(one.len(), 1);
 }
