@@ -13,6 +13,7 @@ pub mod announce;
 pub(crate) mod async_socket;
 pub(crate) mod attribute;
 pub mod error;
+pub(crate) mod exchange;
 pub mod fold;
 pub mod knock;
 pub mod link;

@@ -168,6 +168,22 @@ fn a_client_beside_the_real_servers_is_masqueraded() {
         let balancer = agent.host().clone();
         let rules = balancer.sh("nft list ruleset")?;
         ensure!(rules.contains("table inet ballast"), "{rules}");
+
+        // As a reload of the host's firewall begins.
+        balancer.sh("nft flush ruleset")?;
+        wait_for("our rules in a flushed ruleset", SOON, || {
+            let rules = balancer.sh("nft list ruleset")?;
+            ensure!(rules.contains("table inet ballast"), "{rules}");
+            Ok(())
+        })?;
+        let reply = Get::new((VIP, 80)).limit(SOON).send(&neighbour)?;
+        ensure!(reply.server == "web1", "{reply:?}");
+        let log = agent.process()?.log();
+        ensure!(
+            log.matches("somebody removed the rules").count() == 1,
+            "{log}"
+        );
+
         agent.stop()?;
         let rules = balancer.sh("nft list ruleset")?;
         ensure!(!rules.contains("ballast"), "{rules}");

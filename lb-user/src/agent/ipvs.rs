@@ -103,8 +103,8 @@ impl Ipvs {
         }
     }
 
-    /// Once a second: whether [`reconcile`](Self::reconcile) is due, because something failed or
-    /// somebody else may have changed the table.
+    /// Once a second: whether [`reconcile`](Self::reconcile) is due, because something failed, or
+    /// somebody else removed the rules or may have changed the table.
     pub(super) fn is_due(&mut self) -> bool {
         self.ticks = self.ticks.wrapping_add(1);
         let look = self.ticks.is_multiple_of(LOOK_AGAIN);
@@ -112,7 +112,8 @@ impl Ipvs {
             self.applied = None;
         }
         self.rules.retry();
-        self.trouble.is_some() || (look && self.owned != Owned::default())
+        let lost = self.rules.lost();
+        lost || self.trouble.is_some() || (look && self.owned != Owned::default())
     }
 
     /// Waits until [`reconcile`](Self::reconcile) has more to do, because a program has ended. Cancel safe.
@@ -136,10 +137,12 @@ impl Ipvs {
             self.rules.changed().await;
             troubles = self.try_reconcile(&nothing);
         }
-        for trouble in troubles {
+        for trouble in &troubles {
             tracing::error!(error = trouble, "something of IPVS stays in the kernel");
         }
-        tracing::info!("stopped: IPVS has none of our services");
+        if troubles.is_empty() {
+            tracing::info!("stopped: IPVS has none of our services");
+        }
     }
 
     /// The table with its counters; `None` where there is none to be had.

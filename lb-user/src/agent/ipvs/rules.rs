@@ -67,6 +67,19 @@ impl Follower {
         Progress::UnderWay(failure)
     }
 
+    /// Whether rules that were in force are gone, so that they have to be [followed](Self::follow) again.
+    pub(super) fn lost(&mut self) -> bool {
+        let ours = matches!(self.applied, Some(Some(_)));
+        let lost = ours && self.task.is_empty() && !masquerade::is_there();
+        if lost {
+            tracing::warn!(
+                "somebody removed the rules of `nat.masquerade`, as `nft flush ruleset` does; they are put back"
+            );
+            self.applied = None;
+        }
+        lost
+    }
+
     /// What failed may be tried again.
     pub(super) fn retry(&mut self) {
         self.may_retry = true;

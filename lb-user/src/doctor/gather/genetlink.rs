@@ -1,17 +1,16 @@
-//! Three small questions to generic netlink and nf_tables, each one message long. The kernel answers
-//! within `send`, so nothing waits here.
+//! Three small questions to generic netlink and nf_tables, each one message long.
 
 use std::io;
 
-use netlink_sys::{
-    Socket, SocketAddr,
-    protocols::{NETLINK_GENERIC, NETLINK_NETFILTER},
-};
+use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_NETFILTER};
 use nix::errno::Errno;
 
 use crate::{
     doctor::facts::{Offloads, Seen, Unseen},
-    net::attribute::{all, put, put_nested, put_text},
+    net::{
+        attribute::{all, put, put_nested, put_text},
+        exchange::{DONE, DUMP, NFT_GETTABLE, exchange},
+    },
     types::IfIndex,
 };
 
@@ -60,9 +59,8 @@ pub(super) fn offloads(interface: IfIndex) -> Seen<Offloads> {
 
 /// Whether there are any tables of nftables.
 pub(super) fn has_nftables() -> Seen<bool> {
-    let kind = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE;
     // Any family, version 0, no resource.
-    let answer = exchange(NETLINK_NETFILTER, kind, REQUEST | DUMP, &[0; 4]);
+    let answer = exchange(NETLINK_NETFILTER, NFT_GETTABLE, DUMP, &[0; 4]);
     match answer {
         Ok((kind, _)) => Ok(kind != DONE),
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
@@ -77,7 +75,7 @@ fn generic(family: &str, command: u8, attributes: &[u8]) -> io::Result<Vec<u8>> 
     let (_, answer) = exchange(
         NETLINK_GENERIC,
         GENL_ID_CTRL,
-        REQUEST,
+        0,
         &[&[CTRL_CMD_GETFAMILY, 1, 0, 0], name.as_slice()].concat(),
     )?;
     let id = answer
@@ -86,40 +84,8 @@ fn generic(family: &str, command: u8, attributes: &[u8]) -> io::Result<Vec<u8>> 
     let id = id.and_then(|bytes| bytes.try_into().ok().map(u16::from_ne_bytes));
     let id = id.ok_or_else(|| io::Error::from(Errno::ENOENT))?;
     let message = [&[command, 1, 0, 0], attributes].concat();
-    let (_, answer) = exchange(NETLINK_GENERIC, id, REQUEST, &message)?;
+    let (_, answer) = exchange(NETLINK_GENERIC, id, 0, &message)?;
     Ok(answer.get(GENERIC_HEADER..).unwrap_or_default().to_vec())
-}
-
-/// Sends one message; the type and the payload of the first that comes back.
-fn exchange(protocol: isize, kind: u16, flags: u16, payload: &[u8]) -> io::Result<(u16, Vec<u8>)> {
-    let length = u32::try_from(HEADER + payload.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let mut message = Vec::from(length.to_ne_bytes());
-    message.extend(kind.to_ne_bytes());
-    message.extend(flags.to_ne_bytes());
-    message.extend([0; 8]); // Sequence number and port: this socket asks once.
-    message.extend(payload);
-    let socket = Socket::new(protocol)?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    socket.set_non_blocking(true)?;
-    socket.send(&message, 0)?;
-    let (answer, _) = socket.recv_from_full()?;
-    let short = || io::Error::from(io::ErrorKind::UnexpectedEof);
-    let word = |at: usize| {
-        answer
-            .get(at..at + 4)
-            .and_then(|b| <[u8; 4]>::try_from(b).ok())
-    };
-    let length = u32::from_ne_bytes(word(0).ok_or_else(short)?);
-    let [kind_low, kind_high, ..] = word(4).ok_or_else(short)?;
-    let kind = u16::from_ne_bytes([kind_low, kind_high]);
-    if kind == ERROR {
-        let code = i32::from_ne_bytes(word(HEADER).ok_or_else(short)?);
-        return Err(io::Error::from_raw_os_error(code.wrapping_neg()));
-    }
-    let end = usize::try_from(length)
-        .unwrap_or(usize::MAX)
-        .min(answer.len());
-    Ok((kind, answer.get(HEADER..end).unwrap_or_default().to_vec()))
 }
 
 /// An attribute by itself.
@@ -138,18 +104,8 @@ fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
     attributes(bytes).find_map(|(found, value)| (found == kind).then_some(value))
 }
 
-/// `struct nlmsghdr`
-const HEADER: usize = 16;
 /// `struct genlmsghdr`
 const GENERIC_HEADER: usize = 4;
-/// `NLM_F_REQUEST`
-const REQUEST: u16 = 1;
-/// `NLM_F_DUMP`
-const DUMP: u16 = 0x300;
-/// `NLMSG_ERROR`
-const ERROR: u16 = 2;
-/// `NLMSG_DONE`
-const DONE: u16 = 3;
 /// include/uapi/linux/genetlink.h
 const GENL_ID_CTRL: u16 = 0x10;
 const CTRL_CMD_GETFAMILY: u8 = 3;
@@ -166,10 +122,6 @@ const ETHTOOL_A_FEATURES_ACTIVE: u16 = 4;
 const ETHTOOL_A_HEADER_DEV_INDEX: u16 = 1;
 const ETHTOOL_A_BITSET_BITS: u16 = 3;
 const ETHTOOL_A_BITSET_BIT_NAME: u16 = 2;
-/// include/uapi/linux/netfilter/nfnetlink.h, nf_tables.h
-const NFNL_SUBSYS_NFTABLES: u16 = 10;
-const NFT_MSG_GETTABLE: u16 = 1;
-
 #[cfg(test)]
 mod tests {
     use super::*;
