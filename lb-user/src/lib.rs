@@ -4,6 +4,8 @@
 
 pub mod types;
 
+mod runtime_file;
+
 pub mod config;
 
 pub mod import;

@@ -23,6 +23,7 @@ use crate::{
         wire::Request,
     },
     net::chain,
+    runtime_file,
 };
 
 mod rules;
@@ -337,10 +338,8 @@ impl Ipvs {
             return Ok(());
         }
         let path = self.dir.join(OWNED);
-        let partial = self.dir.join("owned.partial");
         fs::create_dir_all(&self.dir)
-            .and_then(|()| fs::write(&partial, self.owned.write()))
-            .and_then(|()| fs::rename(&partial, &path))
+            .and_then(|()| runtime_file::replace(&path, self.owned.write().as_bytes()))
             .map_err(|error| RecordError { path, error })
     }
 }

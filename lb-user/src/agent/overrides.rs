@@ -1,18 +1,14 @@
 //! What the operator said about backends at run time, kept in `runtime_dir` over reloads, restarts and
 //! crashes.
 //!
-//! One small JSON file, replaced as a whole by a rename, so that a reader finds either the old one or
-//! the new one. It is not synced: a killed agent loses nothing that the kernel has taken, and after a
-//! reboot it counts for nothing anyway. For a `runtime_dir` that is not on a tmpfs the file says in
-//! which boot it was written.
+//! One small JSON file. For a `runtime_dir` that is not on a tmpfs it says in which boot it was written:
+//! after a reboot it counts for nothing.
 
 use std::{
     collections::BTreeMap,
     fs, io,
-    io::Write as _,
     net::IpAddr,
     num::NonZeroU16,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -24,6 +20,7 @@ use crate::{
         Subject,
         service::{Mode, Override},
     },
+    runtime_file,
     types::Weight,
 };
 
@@ -63,8 +60,7 @@ impl Overrides {
     /// Reads what a predecessor left. A file that cannot be read is reported and ignored.
     pub(super) fn load(runtime_dir: &Path) -> Self {
         let path = runtime_dir.join(FILE);
-        let boot = fs::read_to_string(BOOT_ID).unwrap_or_default();
-        let boot = boot.trim().to_owned();
+        let boot = runtime_file::boot();
         let kept = read(&path, &boot).unwrap_or_else(|error| {
             tracing::error!(
                 path = %path.display(), %error,
@@ -124,15 +120,7 @@ impl Overrides {
 
     fn replace(&mut self, kept: BTreeMap<Subject, Kept>) -> io::Result<()> {
         let text = render(&kept, &self.boot)?;
-        let beside = self.path.with_extension("new");
-        let mut file = fs::OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
-        file.write_all(&text)?;
-        fs::rename(&beside, &self.path)?;
+        runtime_file::replace(&self.path, &text)?;
         self.kept = kept;
         Ok(())
     }
@@ -265,5 +253,3 @@ const FILE: &str = "overrides.json";
 const VERSION: u32 = 1;
 /// Room for every backend there can be.
 const MAX_FILE: u64 = 64 << 20;
-/// Another one after each boot.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";

@@ -10,12 +10,14 @@ use std::{
     fs::{self, File},
     io,
     net::IpAddr,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+use crate::runtime_file;
 
 /// The record could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -132,12 +134,10 @@ impl Kept {
                 _ => return Ok(()),
             }
         }
-        self.record.boot = boot();
+        self.record.boot = runtime_file::boot();
         self.record.made_dir |= self.made_dir;
         let text = serde_json::to_vec_pretty(&self.record).expect("it is all strings and numbers");
-        let new = path.with_extension("new");
-        write_private(&new, &text).map_err(|e| file("write", &new, e))?;
-        fs::rename(&new, &path).map_err(|e| file("rename", &new, e))
+        runtime_file::replace(&path, &text).map_err(|e| file("write", &path, e))
     }
 
     /// Leaves no directory behind that was made for a record that is gone.
@@ -188,28 +188,11 @@ pub(super) fn read(runtime_dir: &Path) -> Result<Record, RecordError> {
     };
     let record: Record =
         serde_json::from_slice(&text).map_err(|source| RecordError::Unreadable { path, source })?;
-    if record.boot == boot() {
+    if record.boot == runtime_file::boot() {
         Ok(record)
     } else {
         Ok(Record::default())
     }
-}
-
-fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
-    use io::Write as _;
-    let mut file = File::options()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    file.write_all(text)
-}
-
-fn boot() -> String {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_owned()
 }
 
 fn file(what: &'static str, path: &Path, source: io::Error) -> RecordError {
