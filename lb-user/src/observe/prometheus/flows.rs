@@ -2,43 +2,46 @@
 
 use std::fmt;
 
-use super::{Labels, Page, services};
+use super::{
+    Labels, Page,
+    services::{self, Named},
+};
 use crate::observe::snapshot::{Backend, BackendFlows, Service, ServiceFlows, Snapshot};
 
 pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
-    let services = &snapshot.services;
+    let named = services::named(snapshot);
     page.gauges(
         "ballast_service_moved_slots",
         "Slots of a service's ring that have moved lately: older flows are looked after.",
-        services
+        named
             .iter()
-            .map(|service| (of_service(service), service.moved_slots)),
+            .map(|one| (one.labels(), one.service.moved_slots)),
     )?;
     page.gauges(
         "ballast_service_remembered_clients",
         "Clients that persistence keeps with their backend, as of the last sweep.",
-        services
+        named
             .iter()
-            .map(|service| (of_service(service), service.flows.clients)),
+            .map(|one| (one.labels(), one.service.flows.clients)),
     )?;
     page.counters(
         "ballast_service_flow_packets",
         "Packets for which remembered flows were asked, by what was found.",
-        with(services, |flows| {
+        with(&named, |flows| {
             [("hit", flows.hits), ("miss", flows.misses)]
         }),
     )?;
     page.counters(
         "ballast_service_previous_owner_packets",
         "Packets of flows that were not remembered and went to a slot's previous owner.",
-        services
+        named
             .iter()
-            .map(|service| (of_service(service), service.flows.to_previous)),
+            .map(|one| (one.labels(), one.service.flows.to_previous)),
     )?;
     page.counters(
         "ballast_service_flow_inserts",
         "Flows that were to be remembered, by how that went.",
-        with(services, |flows| {
+        with(&named, |flows| {
             [
                 ("free_place", flows.inserts),
                 ("evicted_another", flows.evictions),
@@ -50,7 +53,7 @@ pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     page.gauges(
         "ballast_backend_flows",
         "Remembered flows of a backend as of the last sweep, by state.",
-        services.iter().flat_map(|service| {
+        snapshot.services.iter().flat_map(|service| {
             let backends = service.backends.iter();
             backends.flat_map(move |backend| of_backend(service, backend))
         }),
@@ -58,18 +61,15 @@ pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     table(page, snapshot)
 }
 
-fn of_service(service: &Service) -> Labels<'_, 1> {
-    [("service", &service.name)]
-}
-
 /// One series for each result of each service.
 fn with<'a, const N: usize>(
-    services: &'a [Service],
+    named: &'a [Named<'_>],
     of: impl Fn(&ServiceFlows) -> [(&'static str, u64); N],
-) -> impl Iterator<Item = (Labels<'a, 2>, u64)> {
-    services.iter().flat_map(move |service| {
-        let [name] = of_service(service);
-        of(&service.flows).map(|(result, count)| ([name, ("result", result)], count))
+) -> impl Iterator<Item = (Labels<'a, 5>, u64)> {
+    named.iter().flat_map(move |one| {
+        let [service, vip, port, proto] = one.labels();
+        of(&one.service.flows)
+            .map(|(result, count)| ([service, vip, port, proto, ("result", result)], count))
     })
 }
 

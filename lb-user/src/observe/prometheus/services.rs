@@ -6,7 +6,7 @@ use super::{Labels, Page, seconds, yes};
 use crate::observe::snapshot::{Attempts, Backend, BackendState, Service, Snapshot, Traffic};
 
 pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
-    let named: Vec<Named<'_>> = snapshot.services.iter().map(Named::of).collect();
+    let named = named(snapshot);
     services(page, &named)?;
     let backends = || {
         snapshot.services.iter().flat_map(|service| {
@@ -19,9 +19,14 @@ pub(super) fn write(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     health(page, backends)
 }
 
+/// All services, ready for their labels.
+pub(super) fn named(snapshot: &Snapshot) -> Vec<Named<'_>> {
+    snapshot.services.iter().map(Named::of).collect()
+}
+
 /// A service, and its address and port as labels want them.
-struct Named<'a> {
-    service: &'a Service,
+pub(super) struct Named<'a> {
+    pub(super) service: &'a Service,
     address: String,
     port: String,
 }
@@ -35,7 +40,7 @@ impl<'a> Named<'a> {
         }
     }
 
-    fn labels(&self) -> Labels<'_, 4> {
+    pub(super) fn labels(&self) -> Labels<'_, 4> {
         [
             ("service", &self.service.name),
             ("vip", &self.address),
