@@ -100,7 +100,8 @@ pub const VIP: u32 = 2;
 pub const OWN: u32 = 4;
 
 /// [`ServiceEntry::flags`]: every flow is remembered, and new ones are spread by the ring's sequence where
-/// it has one.
+/// it has one. No slot of its ring is [`Plain`](crate::ring::Previous::Plain), which is looked at before
+/// anything else.
 pub const STATEFUL: u32 = 8;
 
 /// Offset of [`ServiceEntry::ring`] in its entry.

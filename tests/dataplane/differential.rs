@@ -29,6 +29,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use lb_common::{
+    backend::CLOSED,
     hash::mix64,
     verdict::{DropReason, FlowEvent},
 };
@@ -247,22 +248,25 @@ impl<'a> Epoch<'a> {
         Ok(())
     }
 
-    /// Some backends die, and others come in their place: flows that were theirs are none's now.
+    /// Some backends die, and others come in their place: flows that were theirs are none's now. And some
+    /// take no new flows any more: clients that stay with them have to go elsewhere.
     fn lose_backends(&mut self) -> Result<()> {
         let mut image: Image = self.bench.bpf.applied().clone();
         let of_way = |service: ServiceId| {
             let ways = Way::REMEMBERING.map(Way::port);
             ways.contains(&image.services[&service].key.port())
         };
-        let lost: Vec<_> = image
+        let remembered: Vec<_> = image
             .backends
             .iter()
-            .filter(|(id, backend)| id.0 % 3 == 0 && of_way(backend.info.service_id))
+            .filter(|(_, backend)| of_way(backend.info.service_id))
             .map(|(id, _)| *id)
             .collect();
-        for id in lost {
-            if let Some(backend) = image.backends.get_mut(&id) {
-                backend.entry.generation += 1;
+        for id in remembered {
+            match (id.0 % 6, image.backends.get_mut(&id)) {
+                (0 | 3, Some(backend)) => backend.entry.generation += 1,
+                (1, Some(backend)) => backend.entry.flags |= CLOSED,
+                _ => {}
             }
         }
         self.bench.apply(&image)?;

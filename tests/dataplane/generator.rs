@@ -34,7 +34,7 @@ impl Generator {
     /// With more flows to remember than a small table has room for.
     pub(crate) fn flood(seed: u64) -> Self {
         Self {
-            ways: vec![Way::Turns, Way::Moved, Way::Resized],
+            ways: vec![Way::Turns, Way::Clients, Way::Moved, Way::Resized],
             clients: 3000,
             ..Self::new(seed)
         }

@@ -158,7 +158,8 @@ impl Reference {
         }
         fit::packet(config, frame, packet)?;
         let hash = service.hash(flow.client, flow.client_port);
-        if !self.forgets_nothing && service.asks_memory(hash) {
+        let slot_hash = service.slot_hash(flow.client, flow.client_port);
+        if !self.forgets_nothing && service.asks_memory(slot_hash) {
             self.note(packet, Note::Unknown);
             return Err(Refused::Unknown);
         }

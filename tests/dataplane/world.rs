@@ -162,6 +162,10 @@ pub(crate) enum Way {
     Turns,
     /// The same, but hardly any flow may be remembered.
     Thrifty,
+    /// Three backends by turns, and clients that stay with theirs.
+    Clients,
+    /// The same without turns, in a ring whose slots have moved, and hardly anything may be remembered.
+    FewClients,
     /// Three backends, and slots of every kind: some have moved, from the living and from the dead.
     Moved,
     /// The same, and all flows of a client go one way.
@@ -181,9 +185,11 @@ pub(crate) const NO_SERVICE: u16 = 9999;
 
 impl Way {
     /// Those whose ring alone does not say who gets a flow.
-    pub(crate) const REMEMBERING: [Self; 5] = [
+    pub(crate) const REMEMBERING: [Self; 7] = [
         Self::Turns,
         Self::Thrifty,
+        Self::Clients,
+        Self::FewClients,
         Self::Moved,
         Self::MovedBySource,
         Self::Resized,

@@ -7,7 +7,7 @@ use std::{
 
 use lb_common::{
     addr::Addr,
-    backend::{BackendEntry, ForwardMode, TAGS_AS_RECEIVED},
+    backend::{BackendEntry, CLOSED, ForwardMode, TAGS_AS_RECEIVED},
     hash::{slot_of, source_hash},
     ring::{Previous, Slot},
     verdict::DropReason,
@@ -84,6 +84,8 @@ pub(super) struct Service {
     protocol: u8,
     hash_key: u64,
     by_source: bool,
+    /// Leading bits (of 128) that make two addresses one client; 0: each flow goes its way.
+    client_bits: u32,
     pub stateful: bool,
     pub budget: u32,
     pub ring: RingImage,
@@ -98,6 +100,7 @@ impl Service {
             protocol: image.key.protocol(),
             hash_key: image.hash_key,
             by_source: image.steering.by_source,
+            client_bits: image.steering.client_bits,
             stateful: image.steering.stateful,
             budget: image.steering.budget,
             ring: image.ring.clone(),
@@ -110,14 +113,37 @@ impl Service {
         source_hash(self.hash_key, Addr::from(client), port)
     }
 
-    pub(super) fn slot(&self, hash: u32) -> Slot {
+    /// The first address of those that are one client with this one, where the service keeps clients.
+    pub(super) fn client(&self, address: IpAddr) -> Option<IpAddr> {
+        let others = 128u32.checked_sub(self.client_bits).filter(|n| *n < 128)?;
+        Some(match address {
+            IpAddr::V4(v4) => {
+                let bits = v4.to_bits();
+                IpAddr::V4((bits >> others << others).into())
+            }
+            IpAddr::V6(v6) => {
+                let bits = v6.to_bits();
+                IpAddr::V6((bits >> others << others).into())
+            }
+        })
+    }
+
+    /// What says its slot: clients that stay have one for all their flows.
+    pub(super) fn slot_hash(&self, client: IpAddr, port: u16) -> u32 {
+        match self.client(client) {
+            Some(client) => source_hash(self.hash_key, Addr::from(client), 0),
+            None => self.hash(client, port),
+        }
+    }
+
+    pub(super) fn slot(&self, slot_hash: u32) -> Slot {
         let slots = u32::try_from(self.ring.slots.len()).expect("a short ring");
-        self.ring.slots[slot_of(hash, slots) as usize]
+        self.ring.slots[slot_of(slot_hash, slots) as usize]
     }
 
     /// Whether the ring alone does not say who gets such flows.
-    pub(super) fn asks_memory(&self, hash: u32) -> bool {
-        self.slot(hash).previous() != Previous::Plain
+    pub(super) fn asks_memory(&self, slot_hash: u32) -> bool {
+        self.slot(slot_hash).previous() != Previous::Plain
     }
 
     /// The backend that the ring calls `local`.
@@ -144,6 +170,8 @@ pub(super) enum Reach {
 pub(super) struct Backend {
     pub id: u32,
     pub generation: u16,
+    /// It keeps the flows that it has, and gets no others.
+    pub closed: bool,
     pub reach: Reach,
     pub next_hop: MacAddr,
     pub out_mac: MacAddr,
@@ -160,6 +188,7 @@ impl Backend {
         Self {
             id,
             generation: entry.generation,
+            closed: entry.flags & CLOSED != 0,
             reach: match ForwardMode::from_byte(entry.mode).expect("a mode") {
                 ForwardMode::DirectRouting => Reach::Direct,
                 ForwardMode::TunnelV4 | ForwardMode::TunnelV6 => Reach::Tunnel {

@@ -17,6 +17,8 @@ use super::{
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct Flows {
     remembered: HashMap<Key, Remembered>,
+    /// The backends and their generations that clients of a service stay with.
+    clients: HashMap<(u32, IpAddr), (u32, u16)>,
     /// How many new flows each service has spread.
     turns: HashMap<u32, u32>,
     /// The last tick in which flows of a service were remembered, and how many.
@@ -46,7 +48,7 @@ impl Flows {
         segment: Segment,
         tick: u32,
     ) -> Result<u32, DropReason> {
-        let hash = service.hash(flow.client, flow.client_port);
+        let hash = service.slot_hash(flow.client, flow.client_port);
         let slot = service.slot(hash);
         let owner = slot.owner();
         // Who had the slot before, while that lives, and whether the slot is moving at all.
@@ -76,8 +78,8 @@ impl Flows {
         let unremembered = if previous == NOBODY { owner } else { previous };
         let is_older = previous != NOBODY && !segment.opens();
         let udp = matches!(segment, Segment::Udp);
-        let by_turn = service.stateful && (segment.opens() || udp && previous == NOBODY);
-        let remember = by_turn || moving && !segment.resets();
+        let spread = service.stateful && (segment.opens() || udp && previous == NOBODY);
+        let remember = spread || moving && !segment.resets();
         // What is remembered and does not hold any more is replaced in any case.
         if matches!(segment, Segment::Error) || !remember && known.is_none() {
             if is_older {
@@ -85,15 +87,22 @@ impl Flows {
             }
             return service.backend(unremembered);
         }
-        let wanted = if by_turn {
-            self.turn(service)
-        } else if segment.opens() {
-            owner
-        } else {
-            unremembered
+        // Whose client it is that may have begun something new.
+        let client = service
+            .client(flow.client)
+            .filter(|_| segment.opens() || udp)
+            .map(|client| (service.id, client));
+        let host = client.and_then(|client| self.host(config, client));
+        let backend = match host {
+            Some(host) => host,
+            None if spread && !service.ring.sequence.is_empty() => {
+                let turn = self.turn(service);
+                service.backend(turn)?
+            }
+            None if segment.opens() => service.backend(owner)?,
+            None => service.backend(unremembered)?,
         };
-        let backend = service.backend(wanted)?;
-        if is_older {
+        if is_older && host.is_none() {
             self.count(service, FlowEvent::ToPrevious);
         }
         if !self.grant(service, tick) {
@@ -103,13 +112,31 @@ impl Flows {
             return service.backend(unremembered);
         }
         self.count(service, FlowEvent::Insert);
+        let generation = config.backend(backend).generation;
         let now = Remembered {
             backend,
-            generation: config.backend(backend).generation,
+            generation,
             closing: segment.closes(),
         };
         self.remembered.insert(key, now);
+        if let Some(client) = client
+            && self.clients.get(&client) != Some(&(backend, generation))
+        {
+            // That costs as much as a flow does.
+            if self.grant(service, tick) {
+                self.clients.insert(client, (backend, generation));
+            } else {
+                self.count(service, FlowEvent::OverBudget);
+            }
+        }
         Ok(backend)
+    }
+
+    /// The backend that a client stays with, if that takes new flows.
+    fn host(&self, config: &Config, client: (u32, IpAddr)) -> Option<u32> {
+        let (id, generation) = *self.clients.get(&client)?;
+        let backend = config.backend(id);
+        (backend.generation == generation && !backend.closed).then_some(id)
     }
 
     /// Whose turn it is.

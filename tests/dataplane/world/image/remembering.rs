@@ -35,6 +35,17 @@ pub(super) fn steering(way: Way) -> Steering {
             budget: SMALL_BUDGET,
             ..default
         },
+        Way::Clients => Steering {
+            stateful: true,
+            client_bits: CLIENT_BITS,
+            ..default
+        },
+        Way::FewClients => Steering {
+            stateful: true,
+            client_bits: CLIENT_BITS,
+            budget: SMALL_BUDGET,
+            ..default
+        },
         Way::MovedBySource => Steering {
             by_source: true,
             ..default
@@ -54,7 +65,7 @@ pub(super) fn ring(way: Way, locals: Arc<[BackendId]>) -> RingImage {
         })
     });
     let sequence: &[u16] = match way {
-        Way::Turns => &[0, 1, 0, 2, 0],
+        Way::Turns | Way::Clients => &[0, 1, 0, 2, 0],
         Way::Thrifty => &[2, 1],
         _ => &[],
     };
@@ -72,7 +83,9 @@ fn slot(way: Way, number: u64) -> Slot {
     let random = mix64(number);
     let previous = match (way, random >> 32 & 3) {
         (Way::Resized, _) => Previous::Older,
-        (Way::Turns | Way::Thrifty, 0..3) | (_, 3) => Previous::Table,
+        (Way::Turns | Way::Thrifty | Way::Clients, 0..3) | (_, 3) => Previous::Table,
+        // No slot of a service that remembers every flow is plain.
+        (Way::FewClients, 0) => Previous::Table,
         (_, 0) => Previous::Plain,
         _ => Previous::Local(u16::try_from(random >> 40 & 1).expect("0 or 1")),
     };
@@ -91,10 +104,12 @@ fn owner(random: u64) -> u16 {
 const SLOTS: u64 = 101;
 /// Slots of the ring before.
 const OLDER_SLOTS: u64 = 53;
-/// New flows of [`Way::Thrifty`] in a tick.
+/// Addresses that are one client: eight.
+const CLIENT_BITS: u32 = 125;
+/// What [`Way::Thrifty`] and [`Way::FewClients`] may remember in a tick.
 const SMALL_BUDGET: u32 = 3;
 /// Backends of one family and protocol.
-const PER_GROUP: u32 = 15;
+const PER_GROUP: u32 = 21;
 const _: () = assert!(PER_GROUP as usize == 3 * Way::REMEMBERING.len());
 /// These come after those of [`Way::Mixed`].
 const BASE: u32 = MIXED_BASE + 4 * 8;
