@@ -44,7 +44,8 @@ impl ForwardMode {
 /// [`BackendEntry::tags`]: the frame leaves with the tags it came with.
 pub const TAGS_AS_RECEIVED: u8 = 0xff;
 
-/// [`BackendEntry::flags`]: what it served is lost. For the agent, which must see a death only once.
+/// [`BackendEntry::flags`]: what it served is lost, and nothing is remembered of it. Also for the agent,
+/// which must see a death only once.
 pub const DEAD: u8 = 1;
 
 /// [`BackendEntry::flags`]: it gets no new flows, not even of clients that are known to be with it.

@@ -7,13 +7,14 @@
 //! * Any other packet of a flow that is not remembered is older than the move: it goes to the
 //!   previous owner while that lives, and is remembered. UDP says of no packet that it is the first,
 //!   so a new UDP flow goes there, too.
+//! * Nothing is remembered of a backend that is dead, which gets flows only where all are.
 //! * Where clients stay with their backend, whatever may be a new flow of a remembered client goes there,
 //!   and slots are those of the client, so that balancers that share no memory agree on it.
 
 use crate::{
     addr::Addr,
     arena::Arena,
-    backend::{self, BackendEntry},
+    backend::{self, BackendEntry, DEAD},
     clients::{self, Client, News},
     connections::{self, Hit, Memory, Packet, Remembered, State, Value},
     flow::TCP,
@@ -220,9 +221,9 @@ pub fn steer<A: Arena, M: Memory>(
         memory.count(entry.id, FlowEvent::ToPrevious);
     }
     let there: &BackendEntry = arena.view(backend).ok_or(DropReason::BadTable)?;
-    let event = keep(memory, entry, tag, there, packet.first_state(), found, now);
-    memory.count(entry.id, event);
-    if event == FlowEvent::Insert || event == FlowEvent::Eviction {
+    // Whoever is remembered on a dead backend would stay there when others are back before it.
+    let lives = there.flags & DEAD == 0;
+    if lives && is_kept(memory, entry, tag, there, packet.first_state(), found, now) {
         let news = if is_clients {
             News::NewFlow
         } else {
@@ -233,7 +234,27 @@ pub fn steer<A: Arena, M: Memory>(
     if let Some(hit) = &found {
         connections::forget(memory, hit);
     }
-    ring.backend(miss.refused).map(Steered::to)
+    if lives {
+        ring.backend(miss.refused).map(Steered::to)
+    } else {
+        Ok(Steered::to(backend))
+    }
+}
+
+/// [`keep`], counted: whether it went well.
+#[inline(always)]
+fn is_kept<M: Memory>(
+    memory: &M,
+    service: &ServiceEntry,
+    tag: u64,
+    backend: &BackendEntry,
+    state: State,
+    own: Option<Hit>,
+    now: u32,
+) -> bool {
+    let event = keep(memory, service, tag, backend, state, own, now);
+    memory.count(service.id, event);
+    event == FlowEvent::Insert || event == FlowEvent::Eviction
 }
 
 /// The hash that says a flow's slot.
@@ -384,20 +405,26 @@ pub fn explain<'a, A: Arena, M: Memory>(
     }
     let miss = Miss::of(&ring, slot, entry, question, packet, hash)?;
     if miss.may_be_new
+        && !question.about
         && client.is_somebody()
         && let Some(known) = connections::find(memory, client.tag)
         && let Some(backend) = clients::host(arena, memory, client)
     {
         return said(Ok(backend), Why::Client(known.value));
     }
-    let why = if miss.by_turn {
+    let why = if miss.by_turn && !question.about {
         Why::Turn
     } else if miss.is_older {
         Why::Previous
     } else {
         Why::Owner
     };
-    said(ring.backend(miss.wanted), why)
+    let local = if question.about {
+        miss.refused
+    } else {
+        miss.wanted
+    };
+    said(ring.backend(local), why)
 }
 
 /// An answer of [`explain`].

@@ -29,7 +29,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use lb_common::{
-    backend::CLOSED,
+    backend::{CLOSED, DEAD},
     hash::mix64,
     verdict::{DropReason, FlowEvent},
 };
@@ -248,8 +248,8 @@ impl<'a> Epoch<'a> {
         Ok(())
     }
 
-    /// Some backends die, and others come in their place: flows that were theirs are none's now. And some
-    /// take no new flows any more: clients that stay with them have to go elsewhere.
+    /// Some backends die, and of these some come back: flows that were theirs are none's now. And some take
+    /// no new flows any more: clients that stay with them have to go elsewhere.
     fn lose_backends(&mut self) -> Result<()> {
         let mut image: Image = self.bench.bpf.applied().clone();
         let of_way = |service: ServiceId| {
@@ -264,8 +264,12 @@ impl<'a> Epoch<'a> {
             .collect();
         for id in remembered {
             match (id.0 % 6, image.backends.get_mut(&id)) {
-                (0 | 3, Some(backend)) => backend.entry.generation += 1,
+                (0, Some(backend)) => backend.entry.generation += 1,
                 (1, Some(backend)) => backend.entry.flags |= CLOSED,
+                (3, Some(backend)) => {
+                    backend.entry.generation += 1;
+                    backend.entry.flags |= DEAD;
+                }
                 _ => {}
             }
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, os::fd::AsFd as _, sync::Arc};
 use anyhow::{Context, Result, ensure};
 use aya::maps::MapData;
 use lb_common::{
-    backend::CLOSED,
+    backend::{CLOSED, DEAD},
     connections::{State, Value, WAY},
     counters::FLOW_WORDS,
     ring::{NOBODY, Previous, Slot},
@@ -446,6 +446,27 @@ fn a_client_leaves_a_backend_that_is_closed_or_dead_and_not_one_without_turns() 
         scene.change(|_, ring| ring.sequence = [2].into())?;
         scene.syn_of("198.51.100.5", 2, &[Miss, Insert])?;
         scene.syn_of("198.51.100.6", 2, &[Miss, Insert])
+    });
+}
+
+/// All are dead, and then another one returns before it: whoever tried meanwhile is not held by it.
+#[test]
+fn nothing_is_remembered_on_a_dead_backend() {
+    with_persistence(|scene| {
+        scene.change(|_, ring| ring.sequence = Arc::default())?;
+        scene.change_backend(0, |entry| entry.flags = DEAD)?;
+        scene.syn_of("198.51.100.1", 0, &[Miss])?;
+        scene.udp(1000, 0, &[Miss])?;
+        scene.change(|_, ring| ring.slots = [Slot::new(1, Previous::Table); 5].into())?;
+        scene.syn_of("198.51.100.1", 1, &[Miss, Insert])?;
+        scene.udp(1000, 1, &[Miss, Insert])?;
+        // What was remembered of a connection that has closed is not found again, either.
+        let fin = scene.packet_of("198.51.100.1").flags(FIN);
+        scene.case(TCP, &fin, Some(1), &[Hit])?;
+        scene.change(|_, ring| ring.slots = [Slot::new(0, Previous::Table); 5].into())?;
+        scene.change_backend(1, |entry| entry.flags = CLOSED)?;
+        scene.syn_of("198.51.100.1", 0, &[Miss])?;
+        scene.syn_of("198.51.100.1", 0, &[Miss])
     });
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use lb_common::{
     addr::Addr,
-    backend::{BackendEntry, CLOSED, ForwardMode, TAGS_AS_RECEIVED},
+    backend::{BackendEntry, CLOSED, DEAD, ForwardMode, TAGS_AS_RECEIVED},
     hash::{slot_of, source_hash},
     ring::{Previous, Slot},
     verdict::DropReason,
@@ -172,6 +172,8 @@ pub(super) struct Backend {
     pub generation: u16,
     /// It keeps the flows that it has, and gets no others.
     pub closed: bool,
+    /// Nothing is remembered of it.
+    pub dead: bool,
     pub reach: Reach,
     pub next_hop: MacAddr,
     pub out_mac: MacAddr,
@@ -189,6 +191,7 @@ impl Backend {
             id,
             generation: entry.generation,
             closed: entry.flags & CLOSED != 0,
+            dead: entry.flags & DEAD != 0,
             reach: match ForwardMode::from_byte(entry.mode).expect("a mode") {
                 ForwardMode::DirectRouting => Reach::Direct,
                 ForwardMode::TunnelV4 | ForwardMode::TunnelV6 => Reach::Tunnel {

@@ -105,6 +105,10 @@ impl Flows {
         if is_older && host.is_none() {
             self.count(service, FlowEvent::ToPrevious);
         }
+        if config.backend(backend).dead {
+            self.remembered.remove(&key);
+            return Ok(backend);
+        }
         if !self.grant(service, tick) {
             self.count(service, FlowEvent::OverBudget);
             self.remembered.remove(&key);
