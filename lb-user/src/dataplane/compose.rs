@@ -272,6 +272,12 @@ fn members(
     let placed = backends.iter().zip(backend_ids).map(|(backend, known)| {
         let change = inputs.changes.get(&(service.key(), backend.key()));
         let change = change.copied().unwrap_or_default();
+        let is_fallback = fallback.as_ref().is_some_and(|f| f.key() == backend.key());
+        let admission = match change.admission {
+            // Its turn is over: persistence sends its clients back to the others.
+            Admission::Open if is_fallback => Admission::Closed,
+            admission => admission,
+        };
         let weight = change.weight.unwrap_or(backend.weight.get());
         let info = BackendInfo {
             name: backend.name.to_string(),
@@ -282,7 +288,7 @@ fn members(
             weight,
             tunnel: backend.forwarding == Forwarding::Tunnel,
         };
-        place(inputs, key, info, change.admission, known, ids)
+        place(inputs, key, info, admission, known, ids)
     });
     Ok(placed.collect())
 }
@@ -462,13 +468,13 @@ fn set_sequence(
         let usage = inputs.usage.and_then(|usage| usage.backends.get(id));
         usage.map_or(0, sweep::Flows::open)
     };
+    let alone = alone(members);
     let seats: Vec<schedule::Seat> = (0u16..)
         .zip(members)
         .filter(|(_, m)| m.lives())
-        .filter(|(_, m)| match m.admission {
-            Admission::Open => m.member.weight > 0,
-            Admission::Alone => true,
-            Admission::Drained | Admission::Closed | Admission::Out => false,
+        .filter(|(local, m)| match alone {
+            Some(alone) => *local == alone,
+            None => m.admission == Admission::Open && m.member.weight > 0,
         })
         .map(|(local, m)| schedule::Seat {
             local,
