@@ -12,7 +12,7 @@ use lb_common::{
     arena::Arena as _,
     backend::BackendEntry,
     flow::FlowKey,
-    hash::{flow_hash, flow_tag},
+    hash::{client_tag, flow_hash, flow_tag},
     ring::Previous,
     service::{self, Found},
     steer::{self, Question, Steer as _, Why, With},
@@ -242,6 +242,16 @@ impl Balancer {
             owner: owner.map(|owner| owner.address.to_ip()),
             previous: explained.ok().map(|explained| explained.state.previous()),
         })
+    }
+
+    /// What the connection table knows the client of a flow by, where clients are kept.
+    pub(crate) fn client_tag(&self, flow: &FlowKey) -> Option<u64> {
+        let entry = self.find(flow)?.entry;
+        if entry.client_bits == 0 {
+            return None;
+        }
+        let prefix = flow.source.prefix(entry.client_bits);
+        Some(client_tag(entry.hash_key, self.store.secret(), prefix))
     }
 
     /// What the connection table knows a flow by.

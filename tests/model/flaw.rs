@@ -25,6 +25,8 @@ pub(crate) enum Flaw {
     ShortGrace,
     /// Flows that were idle for a moment are forgotten by the next sweep.
     ShortMemory,
+    /// Clients are forgotten by the next sweep.
+    NoClients,
     /// An agent takes its predecessor's rings for settled.
     ForgottenMoves,
 }
@@ -95,9 +97,11 @@ impl Flaw {
         lifetimes: &HashMap<ServiceId, Lifetimes>,
     ) -> HashMap<ServiceId, Lifetimes> {
         let mut lifetimes = lifetimes.clone();
-        if self == Self::ShortMemory {
-            for lifetime in lifetimes.values_mut() {
-                lifetime.established = 0;
+        for lifetime in lifetimes.values_mut() {
+            match self {
+                Self::ShortMemory => lifetime.established = 0,
+                Self::NoClients => lifetime.client = 0,
+                _ => {}
             }
         }
         lifetimes

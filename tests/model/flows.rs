@@ -39,6 +39,8 @@ pub(crate) struct Flow {
     pub(crate) refused: bool,
     /// It was pushed out while it was weak.
     pub(crate) evicted: bool,
+    /// It was in the table at its last packet.
+    pub(crate) kept: bool,
     /// How many changes there had been when it was opened.
     pub(crate) opened: u64,
     /// How many changes there had been when its last packet went by.
@@ -100,6 +102,7 @@ impl Flow {
             last: 0,
             refused: false,
             evicted: false,
+            kept: false,
             opened: 0,
             heard: 0,
             plain: false,
@@ -115,7 +118,10 @@ impl Flow {
             (Protocol::Udp, _) => (timeouts.udp, service.udp_grace),
             (Protocol::Tcp, Phase::Opening) => (timeouts.syn, service.grace),
             (Protocol::Tcp, Phase::Open) => (timeouts.established, service.grace),
-            (Protocol::Tcp, Phase::Closing) => (timeouts.closing, service.grace),
+            // One that is remembered only after its FIN is established as far as the table knows.
+            (Protocol::Tcp, Phase::Closing) => {
+                (timeouts.closing.min(timeouts.established), service.grace)
+            }
         };
         millis(timeout.min(grace))
     }
@@ -134,7 +140,7 @@ impl Flow {
             return None;
         }
         let moving = matches!(answer.previous, Some(Previous::Local(_) | Previous::Older));
-        let by_turn = schedule::is_stateful(service.scheduler);
+        let by_turn = schedule::is_stateful(service.scheduler) || service.persistence.is_some();
         if now - self.last > self.limit(service) {
             return Some(Excuse::Idle);
         }
@@ -175,6 +181,7 @@ impl Flow {
         let refusal = |e: &FlowEvent| matches!(e, FlowEvent::OverBudget | FlowEvent::Full);
         self.refused = events.iter().any(refusal);
         self.evicted = false;
+        self.kept = is_kept(events);
         self.heard = changes;
         self.plain = answer.previous == Some(Previous::Plain);
     }
@@ -211,6 +218,13 @@ impl fmt::Display for Flow {
         let (source, port) = (self.key.source.to_ip(), self.key.source_port);
         write!(f, "{source}:{port} ({:?} on {})", self.phase, self.home)
     }
+}
+
+/// Whether a flow is in the table after a packet.
+pub(crate) fn is_kept(events: &[FlowEvent]) -> bool {
+    let kept =
+        |e: &FlowEvent| matches!(e, FlowEvent::Hit | FlowEvent::Insert | FlowEvent::Eviction);
+    events.iter().any(kept)
 }
 
 /// Packets of a flow that are told when it breaks.

@@ -12,7 +12,7 @@ use lb_tests::random::Random;
 use lb_user::{
     config::{
         self, Config,
-        model::{Protocol, Scheduler, Service, Timeouts},
+        model::{Fallback, Persistence, Protocol, Scheduler, Service, Timeouts},
     },
     dataplane::compose::{Admission, Change, Changes, Hop, NextHop},
     types::{IfIndex, Mac, Weight},
@@ -92,12 +92,21 @@ fn change(world: &mut World) {
     }
     if kind == 1 && services < SERVICES {
         add_service(wanted, random);
-        return world.note("a service is added");
+        let text = describe(wanted);
+        return world.note(&format!("a service is added: {text}"));
+    }
+    if kind == 2 {
+        let text = quorum(wanted, random, chosen);
+        return world.note(&text);
     }
     let service = &mut wanted.config.services[chosen];
     let name = service.name.clone();
     let what = match kind {
-        ..5 => {
+        3 => {
+            service.persistence = persistence(service.address.is_ipv4(), random);
+            format!("keeps clients: {:?}", service.persistence)
+        }
+        4 => {
             service.ring_size = ring_size(random);
             format!("has a ring of {:?}", service.ring_size)
         }
@@ -141,9 +150,10 @@ fn change(world: &mut World) {
             let index = random.index(service.backends.len());
             let backend = service.backends[index].key();
             let change = Change {
-                admission: match random.below(5) {
+                admission: match random.below(6) {
                     0 | 1 => Admission::Out,
                     2 => Admission::Drained,
+                    3 => Admission::Closed,
                     _ => Admission::Open,
                 },
                 weight: random.percent(10).then(|| random.pick(&WEIGHTS)),
@@ -153,6 +163,33 @@ fn change(world: &mut World) {
         }
     };
     world.note(&format!("{name} {what}"));
+}
+
+/// A service is below its quorum, and its fallback serves alone; or it is above again.
+fn quorum(wanted: &mut Wanted, random: &mut Random, chosen: usize) -> String {
+    let service = &mut wanted.config.services[chosen];
+    let (name, key) = (service.name.clone(), service.key());
+    let fallback = service.fallback.get_or_insert_with(|| Fallback {
+        address: address(service.address.is_ipv4(), POOL + random.below(FALLBACKS)),
+        port: service.port,
+    });
+    let change = wanted.changes.entry((key, fallback.key())).or_default();
+    let serves = change.admission != Admission::Alone;
+    change.admission = if serves {
+        Admission::Alone
+    } else {
+        Admission::Open
+    };
+    for backend in &service.backends {
+        let change = wanted.changes.entry((key, backend.key())).or_default();
+        change.admission = match change.admission {
+            Admission::Open if serves => Admission::Closed,
+            Admission::Closed if !serves => Admission::Open,
+            admission => admission,
+        };
+    }
+    let fallback = service.fallback.as_ref().map(|f| f.address);
+    format!("{name} has its fallback {fallback:?} serve: {serves}")
 }
 
 /// A backend that the service does not have yet.
@@ -186,6 +223,7 @@ fn add_service(wanted: &mut Wanted, random: &mut Random) {
     service.ring_size = ring_size(random);
     service.new_flow_budget = random.pick(&[0, 3, 20, 100_000, 100_000, 100_000]);
     let mut time = |from: u64, to: u64| Duration::from_secs(from + random.below(to - from));
+    service.fallback = None;
     service.grace = time(2, 9);
     service.udp_grace = time(2, 9);
     service.timeouts = Timeouts {
@@ -194,6 +232,7 @@ fn add_service(wanted: &mut Wanted, random: &mut Random) {
         closing: time(2, 5),
         udp: time(2, 9),
     };
+    service.persistence = persistence(service.address.is_ipv4(), random);
     service.backends.clear();
     while service.backends.is_empty() || random.percent(70) {
         add(&mut service, random);
@@ -210,7 +249,7 @@ fn wanted(random: &mut Random) -> Wanted {
     };
     wanted.config.services.clear();
     for v4 in [true, false] {
-        for number in 0..POOL {
+        for number in 0..POOL + FALLBACKS {
             wanted.hops.insert(address(v4, number), reachable());
         }
     }
@@ -229,10 +268,11 @@ pub(crate) fn describe_service(service: &Service) -> String {
     let backends = service.backends.iter();
     let backends = backends.map(|b| format!("{} weight {}", b.address, b.weight.get()));
     format!(
-        "{} {} {} ring {:?} grace {:?} {:?} budget {} timeouts {:?}: {}",
+        "{} {} {} {:?} ring {:?} grace {:?} {:?} budget {} timeouts {:?}: {}",
         service.name,
         service.key(),
         service.scheduler,
+        service.persistence,
         service.ring_size,
         service.grace,
         service.udp_grace,
@@ -280,6 +320,15 @@ fn scheduler(random: &mut Random) -> Scheduler {
     ])
 }
 
+/// Mostly none; clients are one address, or four.
+fn persistence(v4: bool, random: &mut Random) -> Option<Persistence> {
+    let bits = if v4 { 32 } else { 128 };
+    random.percent(30).then(|| Persistence {
+        timeout: Duration::from_secs(2 + random.below(10)),
+        prefix_length: bits - random.pick(&[0, 2]),
+    })
+}
+
 fn ring_size(random: &mut Random) -> Option<NonZeroU32> {
     NonZeroU32::new(random.pick(&[0, 1000, 1000, 1000, 2000]))
 }
@@ -302,5 +351,7 @@ const EVENTS: usize = 40;
 const LONG: u64 = 20_000;
 /// Addresses that backends may have.
 const POOL: u64 = 12;
+/// Addresses beside them that fallbacks may have.
+const FALLBACKS: u64 = 2;
 const WEIGHTS: [u16; 6] = [0, 1, 1, 1, 2, 7];
 const SERVICES: usize = 3;

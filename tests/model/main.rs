@@ -3,13 +3,15 @@
 //!
 //! The balancer is the real one: what the agent makes of configuration and health, in an arena of this
 //! process, read by the code that the program in the kernel is made of. The reference beside it
-//! (`flows.rs`) knows nothing of rings: only which packets a flow has sent, when, and what was promised.
+//! (`flows.rs`, `clients.rs`) knows nothing of rings: only which packets a flow or a client has sent, when,
+//! and what was promised.
 //!
 //! `SEED=n cargo test -p lb-tests --test model` plays one history and prints it; `BALLAST_HISTORIES=n`
 //! plays so many.
 
 mod agree;
 mod balancer;
+mod clients;
 mod flaw;
 mod flows;
 mod histories;
@@ -73,6 +75,11 @@ fn a_balancer_that_forgets_flows_too_early_breaks_a_promise() {
 }
 
 #[test]
+fn a_balancer_that_forgets_clients_too_early_breaks_a_promise() {
+    assert_noticed(Flaw::NoClients);
+}
+
+#[test]
 fn an_agent_that_takes_moved_slots_for_settled_after_a_crash_breaks_a_promise() {
     assert_noticed(Flaw::ForgottenMoves);
 }
@@ -112,15 +119,17 @@ fn summarise(seen: &[Seen]) {
     let stayed: u64 = seen.iter().map(|seen| seen.stayed).sum();
     let moved: u64 = seen.iter().map(|seen| seen.stayed_though_moved).sum();
     let opened: u64 = seen.iter().map(|seen| seen.opened).sum();
+    let returned: u64 = seen.iter().map(|seen| seen.returned).sum();
     let mut excused = BTreeMap::<_, u64>::new();
     for (excuse, count) in seen.iter().flat_map(|seen| &seen.excused) {
         *excused.entry(*excuse).or_default() += count;
     }
     eprintln!(
-        "{} histories: {opened} flows; {stayed} packets had to stay and did, {moved} of them though their slot has another owner; excused (and gone elsewhere): {excused:?}",
+        "{} histories: {opened} flows, {returned} of them of clients that had to come back and did; {stayed} packets had to stay and did, {moved} of them though their slot has another owner; excused (and gone elsewhere): {excused:?}",
         seen.len()
     );
     assert!(moved > 0, "no slot has ever moved under a flow");
+    assert!(returned > 0, "no client has ever come back");
 }
 
 /// A number from the environment.

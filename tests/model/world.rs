@@ -21,8 +21,9 @@ use lb_user::{
 
 use crate::{
     balancer::{Answer, Balancer, Wanted},
+    clients::{self, Clients},
     flaw::Flaw,
-    flows::{Excuse, Flow, Step},
+    flows::{self, Excuse, Flow, Step},
     histories::describe_service,
 };
 
@@ -37,7 +38,10 @@ pub(crate) struct World {
     before: Vec<Wanted>,
     balancer: Option<Balancer>,
     flows: Vec<Flow>,
-    /// Plans that changed something.
+    clients: Clients,
+    /// The last packet's flow was remembered, and then pushed out for its own client.
+    lost_own: bool,
+    /// Steps of plans that were carried out.
     changes: u64,
     calm: bool,
     next_port: u16,
@@ -56,6 +60,8 @@ pub(crate) struct Seen {
     pub(crate) excused: BTreeMap<(Excuse, bool), u64>,
     /// New flows that got a backend.
     pub(crate) opened: u64,
+    /// New flows of clients that had to go where the client was, and did.
+    pub(crate) returned: u64,
 }
 
 type Outcome = Result<(), String>;
@@ -71,6 +77,8 @@ impl World {
             wanted,
             balancer: Some(balancer),
             flows: Vec::new(),
+            clients: Clients::default(),
+            lost_own: false,
             changes: 0,
             calm: false,
             next_port: 1024,
@@ -90,6 +98,7 @@ impl World {
     /// All flows end without a word, and nothing goes wrong any more.
     pub(crate) fn calm_down(&mut self) {
         self.flows.clear();
+        self.clients = Clients::default();
         self.calm = true;
     }
 
@@ -122,20 +131,26 @@ impl World {
         let flows = std::mem::take(&mut self.flows);
         let survives = |flow: &Flow| {
             let service = service(&self.wanted, &flow.key);
-            service.is_some_and(|service| self.is_promised(service, flow.home))
+            service.is_some_and(|service| self.is_promised(service, flow.home, flow.kept))
         };
         self.flows = flows.into_iter().filter(survives).collect();
+        let in_force: Vec<&Wanted> = self.before.iter().chain([&self.wanted]).collect();
+        self.clients.keep_promised(&in_force);
     }
 
     /// Whether a flow of this service with this backend has to stay: it lives, and the service is known
-    /// all the time and tells flows apart in one way.
-    fn is_promised(&self, service: &Service, home: IpAddr) -> bool {
+    /// all the time and tells flows apart in one way; and clients, too, but for flows that are `kept`
+    /// in the table.
+    fn is_promised(&self, service: &Service, home: IpAddr, kept: bool) -> bool {
         let by_source = |service: &Service| service.scheduler == Scheduler::Sh;
         let by_turn = |service: &Service| schedule::is_stateful(service.scheduler);
         let same = |old: &Service| {
             // Of a datagram nobody can say that it is not the first: it takes its turn.
             let takes_turns = service.protocol == Protocol::Udp && by_turn(service);
-            by_source(old) == by_source(service) && (!takes_turns || by_turn(old))
+            let prefix = |service: &Service| service.persistence.map(|p| p.prefix_length);
+            by_source(old) == by_source(service)
+                && (!takes_turns || by_turn(old))
+                && (kept || prefix(old) == prefix(service))
         };
         let same = |wanted: &Wanted| service_with(wanted, service.key()).is_some_and(same);
         self.before.iter().all(same) && !is_dead(&self.wanted, service, home)
@@ -146,7 +161,6 @@ impl World {
         let wanted = self.wanted.clone();
         let plan = self.balancer().plan(&wanted);
         let length = plan.len() as u64;
-        self.changes += u64::from(length > 0);
         let stops = if length > 0 && !self.calm && self.random.percent(10) {
             Some(self.random.below(length))
         } else {
@@ -161,6 +175,7 @@ impl World {
                 return Ok(());
             }
             self.balancer().apply(op);
+            self.changes += 1;
             if !self.calm && self.random.percent(20) {
                 self.some_packets(3)?;
             }
@@ -252,7 +267,8 @@ impl World {
         if refused || service.protocol == Protocol::Udp {
             self.must_live(&service, backend)?;
         } else {
-            self.must_be_open(&service, backend)?;
+            self.must_be_open(&service, backend)
+                .map_err(|e| format!("{e}: {answer:?} {events:?} now {}", self.now))?;
         }
         self.seen.opened += 1;
         let Some(index) = self.track(key, &service, backend, &answer, &events) else {
@@ -274,7 +290,7 @@ impl World {
         answer: &Answer,
         events: &[FlowEvent],
     ) -> Option<usize> {
-        if !self.is_promised(service, backend) {
+        if !self.is_promised(service, backend, flows::is_kept(events)) {
             return None;
         }
         let share = 1 + self.random.below(4);
@@ -284,6 +300,7 @@ impl World {
             ..Flow::new(key, backend)
         };
         flow.sent(Step::Syn, backend, answer, events, self.now, self.changes);
+        flow.evicted = self.lost_own;
         self.flows.push(flow);
         Some(self.flows.len() - 1)
     }
@@ -322,10 +339,10 @@ impl World {
             return Ok(());
         };
         self.must_live(&service, backend)?;
-        let promised = self.is_promised(&service, backend);
+        let promised = self.is_promised(&service, backend, flows::is_kept(&events));
         let flow = &mut self.flows[index];
         flow.sent(step, backend, &answer, &events, self.now, self.changes);
-        flow.evicted |= !promised;
+        flow.evicted |= !promised || self.lost_own;
         if step == Step::Syn {
             flow.opened = self.changes;
         }
@@ -412,11 +429,36 @@ impl World {
             && let (Some(explained), Ok(backend)) = (answer.explained, answer.backend)
             && explained != backend
         {
-            return Err(format!("explain says {explained}, and it is {backend}"));
+            return Err(format!(
+                "explain says {explained}, and it is {backend}: {key:?} {step:?} {answer:?} {events:?}"
+            ));
         }
         if let Some(Err(DropReason::BadTable)) = answer.map(|answer| answer.backend) {
             return Err("the ring makes no sense".to_owned());
         }
+        let told = answer.and_then(|answer| {
+            let service = service(&self.wanted, key)?;
+            Some((service, answer))
+        });
+        let in_force: Vec<&Wanted> = self.before.iter().chain([&self.wanted]).collect();
+        for (tag, value) in &evicted {
+            self.clients.pushed_out(*tag, *value)?;
+        }
+        if let Some((service, answer)) = told {
+            let news = clients::News {
+                in_force: &in_force,
+                service,
+                key,
+                tag: balancer.client_tag(key),
+                step,
+                backend: answer.backend.ok(),
+                events: &events,
+                now: self.now,
+            };
+            self.seen.returned += u64::from(self.clients.hear(&news)?);
+        }
+        let own = balancer.tag(key);
+        self.lost_own = evicted.iter().any(|(tag, _)| own == Some(*tag));
         for (tag, value) in evicted {
             for flow in &mut self.flows {
                 if balancer.tag(&flow.key) == Some(tag) {
@@ -433,7 +475,7 @@ impl World {
             let service = service_with(wanted, service.key());
             service.is_some_and(|service| {
                 let open = open(wanted, service);
-                open.contains(&backend)
+                open.contains(&backend) || clients::may_host(wanted, service, backend)
             })
         });
         if may {
@@ -474,6 +516,12 @@ impl World {
 
 /// Who gets new flows of a service. If nobody who should can be reached, those who should.
 pub(crate) fn open(wanted: &Wanted, service: &Service) -> BTreeSet<IpAddr> {
+    if let Some(fallback) = &service.fallback
+        && let Some(change) = wanted.changes.get(&(service.key(), fallback.key()))
+        && change.admission == Admission::Alone
+    {
+        return BTreeSet::from([fallback.address]);
+    }
     let may = |reachable: bool| {
         let backends = service.backends.iter().filter(move |backend| {
             let change = wanted.changes.get(&(service.key(), backend.key()));
@@ -500,11 +548,11 @@ fn is_dead(wanted: &Wanted, service: &Service, backend: IpAddr) -> bool {
     out || !is_reachable(wanted, backend)
 }
 
-fn is_reachable(wanted: &Wanted, backend: IpAddr) -> bool {
+pub(crate) fn is_reachable(wanted: &Wanted, backend: IpAddr) -> bool {
     wanted.hops.get(&backend) != Some(&Hop::Unresolved)
 }
 
-fn service<'a>(wanted: &'a Wanted, key: &FlowKey) -> Option<&'a Service> {
+pub(crate) fn service<'a>(wanted: &'a Wanted, key: &FlowKey) -> Option<&'a Service> {
     let services = wanted.config.services.iter();
     let mut services = services.filter(|service| {
         protocol(service) == key.protocol
@@ -514,7 +562,7 @@ fn service<'a>(wanted: &'a Wanted, key: &FlowKey) -> Option<&'a Service> {
     services.next()
 }
 
-fn service_with(wanted: &Wanted, key: ServiceKey) -> Option<&Service> {
+pub(crate) fn service_with(wanted: &Wanted, key: ServiceKey) -> Option<&Service> {
     let mut services = wanted.config.services.iter();
     services.find(|service| service.key() == key)
 }
