@@ -51,7 +51,7 @@ impl Tally {
 
     /// Takes what running the failed `test` once more came to.
     pub(super) fn repeated(&mut self, test: &str, again: Self) {
-        if again.ran_ok != 1 || again.failed > 0 {
+        if again.passed() != 1 || again.failed > 0 {
             return;
         }
         self.failed -= 1;
@@ -110,9 +110,10 @@ impl Reader {
             }
         }
         self.tally.results += 1;
-        if !self.in_successes {
-            self.tally.failures.append(&mut self.failures);
+        if self.in_successes {
+            self.failures.clear();
         }
+        self.tally.failures.append(&mut self.failures);
         self.in_successes = false;
         self.test = None;
     }

@@ -50,8 +50,11 @@ fn run_selection(tier: &Tier, selection: &Selection) -> Result<(Tally, bool)> {
     if selection.on_the_clock && named && (1..=UNSTABLE_LIMIT).contains(&tally.failed) {
         for test in tally.failures.clone() {
             report::header("once more, alone", &test);
-            let (again, _) = call(tier, selection, &["--exact", &test])?;
-            tally.repeated(&test, again);
+            match call(tier, selection, &["--exact", &test]) {
+                Ok((again, true)) => tally.repeated(&test, again),
+                Ok((_, false)) => {}
+                Err(error) => eprintln!("it could not be run again: {error:#}"),
+            }
         }
         exited_well = tally.failed == 0;
     }

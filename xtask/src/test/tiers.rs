@@ -118,10 +118,11 @@ fn unit(integration_tests: &[&str]) -> Tier {
 fn tier(name: &str) -> Tier {
     let known = KNOWN.iter().find(|known| known.name == name);
     let one_by_one = known.is_none_or(|known| known.one_by_one);
+    let on_the_clock = known.is_none_or(|known| known.on_the_clock);
     Tier {
         name: name.to_owned(),
         about: known.map_or("", |known| known.about),
-        selections: vec![Selection::new(["--test", name], one_by_one)],
+        selections: vec![Selection::new(["--test", name], on_the_clock)],
         needs_root: true,
         one_by_one,
         kernel: None,
@@ -144,11 +145,12 @@ fn emulated(kernel: &'static str) -> Tier {
     }
 }
 
-/// What is known of a test binary; one that is not listed runs last and one by one.
+/// What is known of a test binary; one that is not listed runs last, one by one and on the clock.
 struct Known {
     name: &'static str,
     about: &'static str,
     one_by_one: bool,
+    on_the_clock: bool,
 }
 
 const KNOWN: &[Known] = &[
@@ -156,16 +158,31 @@ const KNOWN: &[Known] = &[
         name: "model",
         about: "random histories of a balancer: living flows stay on living backends",
         one_by_one: false,
+        on_the_clock: false,
     },
     Known {
         name: "dataplane",
         about: "packets through the real XDP program by BPF_PROG_TEST_RUN",
         one_by_one: false,
+        on_the_clock: false,
     },
     Known {
         name: "scenarios",
         about: "real agents, servers and clients in network namespaces",
         one_by_one: true,
+        on_the_clock: true,
+    },
+    Known {
+        name: "harness",
+        about: "the hosts, networks and captures of the tests themselves",
+        one_by_one: true,
+        on_the_clock: true,
+    },
+    Known {
+        name: "sim",
+        about: "virtual routers on a virtual clock: promises hold in every history",
+        one_by_one: false,
+        on_the_clock: false,
     },
 ];
 

@@ -7,6 +7,7 @@ fn workspace() -> Value {
     json!({ "packages": [
         { "name": "lb-tests", "targets": [
             target("lib", "lb_tests"), target("bin", "lab"),
+            target("test", "sim"), target("test", "harness"), target("test", "model"),
             target("test", "scenarios"), target("test", "soak"), target("test", "vm"), target("test", "dataplane"),
         ] },
         { "name": "lb-user", "targets": [target("lib", "lb_user"), target("test", "cli")] },
@@ -17,9 +18,24 @@ fn workspace() -> Value {
 fn all_runs_the_cheapest_first_and_the_unknown_last() {
     let tiers = select("all", &["6.1"], &workspace()).unwrap();
     let names: Vec<_> = tiers.iter().map(|tier| tier.name.as_str()).collect();
-    assert_eq!(names, ["unit", "dataplane", "scenarios", "soak", "vm-6.1"]);
+    assert_eq!(
+        names,
+        [
+            "unit",
+            "model",
+            "dataplane",
+            "scenarios",
+            "harness",
+            "sim",
+            "soak",
+            "vm-6.1"
+        ]
+    );
     let one_by_one: Vec<_> = tiers.iter().map(|tier| tier.one_by_one).collect();
-    assert_eq!(one_by_one, [false, false, true, true, false]);
+    assert_eq!(
+        one_by_one,
+        [false, false, false, true, true, false, true, false]
+    );
 }
 
 #[test]
@@ -30,7 +46,7 @@ fn only_tests_that_wait_for_real_programs_are_run_again() {
         .flat_map(|tier| &tier.selections)
         .filter(|selection| selection.on_the_clock);
     let names: Vec<_> = again.map(|selection| selection.args[1].as_str()).collect();
-    assert_eq!(names, ["scenarios", "soak", "vm"]);
+    assert_eq!(names, ["scenarios", "harness", "soak", "vm"]);
 }
 
 #[test]
@@ -51,7 +67,7 @@ fn a_tier_that_does_not_exist_is_answered_with_those_that_do() {
         .to_string();
     assert_eq!(
         error,
-        "no tests `scenario`; there are: all, vm, unit, dataplane, scenarios, soak, vm-6.1"
+        "no tests `scenario`; there are: all, vm, unit, model, dataplane, scenarios, harness, sim, soak, vm-6.1"
     );
 }
 
