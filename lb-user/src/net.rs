@@ -22,6 +22,7 @@ pub mod monitor;
 pub mod neighbour;
 mod news;
 pub mod nexthop;
+pub(crate) mod nftables;
 mod packet_socket;
 mod probe;
 pub mod route;

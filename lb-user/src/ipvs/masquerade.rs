@@ -11,15 +11,10 @@ use std::{
     time::Duration,
 };
 
-use netlink_sys::protocols::NETLINK_NETFILTER;
-
 use crate::{
     config::model::{Command, Forwarding, Service},
     exec::{self, Limits, Outcome},
-    net::{
-        attribute::put_text,
-        exchange::{NFT_GETTABLE, exchange},
-    },
+    net::nftables,
 };
 
 /// The table could not be replaced.
@@ -74,14 +69,7 @@ pub fn rules<'a>(services: impl IntoIterator<Item = &'a Service>) -> Option<Stri
 /// takes it away. What cannot be known counts as there.
 #[must_use]
 pub fn is_there() -> bool {
-    // `struct nfgenmsg`: family, version 0, no resource.
-    let mut message = vec![NFPROTO_INET, 0, 0, 0];
-    put_text(&mut message, NFTA_TABLE_NAME, TABLE_NAME);
-    match exchange(NETLINK_NETFILTER, NFT_GETTABLE, 0, &message) {
-        Ok(_) => true,
-        // Without a single table the module itself may be gone.
-        Err(error) => !matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)),
-    }
+    nftables::has_inet_table(TABLE_NAME).unwrap_or(true)
 }
 
 /// Replaces our table by `rules`, or removes it, in one transaction of the kernel's. `file` is where `nft`
@@ -123,9 +111,6 @@ const LIMIT: Duration = Duration::from_secs(30);
 const TABLE: &str = "inet ballast";
 /// The same without its family.
 const TABLE_NAME: &str = "ballast";
-/// include/uapi/linux/netfilter.h, nf_tables.h
-const NFPROTO_INET: u8 = 1;
-const NFTA_TABLE_NAME: u16 = 1;
 /// Adding it first makes the removal succeed where it is not there.
 const REMOVAL: &str = "table inet ballast\ndelete table inet ballast\n";
 

@@ -68,6 +68,35 @@ fn first(bytes: &[u8]) -> Result<(u16, &[u8]), CutOff> {
 const HEADER: usize = 4;
 const ALIGNMENT: usize = 4;
 /// `NLA_F_NESTED`
-pub(crate) const NESTED: u16 = 0x8000;
+const NESTED: u16 = 0x8000;
 /// Without `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER`.
 const KIND: u16 = 0x3fff;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_read_as_they_were_written() {
+        let mut bytes = Vec::new();
+        put_nested(&mut bytes, 1, |out| put_text(out, 7, "ab"));
+        put(&mut bytes, 2, b"");
+        let read: Vec<_> = all(&bytes).collect();
+        assert_eq!(read, [Ok((1, &b"\x07\0\x07\0ab\0\0"[..])), Ok((2, b""))]);
+        let (_, inside) = read[0].unwrap();
+        assert_eq!(all(inside).next(), Some(Ok((7, &b"ab\0"[..]))));
+    }
+
+    #[test]
+    fn lengths_that_lie_end_the_list() {
+        for bytes in [
+            &[0, 0, 0, 0][..],
+            &[3, 0, 1, 0],
+            &[9, 0, 1, 0, 7, 7, 7, 7],
+            &[4, 0],
+        ] {
+            let read: Vec<_> = all(bytes).collect();
+            assert_eq!(read, [Err(CutOff)], "{bytes:?}");
+        }
+    }
+}

@@ -61,8 +61,6 @@ pub(crate) const DUMP: u16 = 0x300;
 const ERROR: u16 = 2;
 /// `NLMSG_DONE`
 pub(crate) const DONE: u16 = 3;
-/// `NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE` (include/uapi/linux/netfilter/nfnetlink.h, nf_tables.h)
-pub(crate) const NFT_GETTABLE: u16 = 10 << 8 | 1;
 
 #[cfg(test)]
 mod tests {

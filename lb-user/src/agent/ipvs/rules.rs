@@ -67,8 +67,9 @@ impl Follower {
         Progress::UnderWay(failure)
     }
 
-    /// Whether rules that were in force are gone, so that they have to be [followed](Self::follow) again.
-    pub(super) fn lost(&mut self) -> bool {
+    /// Looks whether the table that was in force is gone, so that it has to be [followed](Self::follow)
+    /// again. What somebody changes inside it stays.
+    pub(super) fn notice_loss(&mut self) -> bool {
         let ours = matches!(self.applied, Some(Some(_)));
         let lost = ours && self.task.is_empty() && !masquerade::is_there();
         if lost {

@@ -2,14 +2,15 @@
 
 use std::io;
 
-use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_NETFILTER};
+use netlink_sys::protocols::NETLINK_GENERIC;
 use nix::errno::Errno;
 
 use crate::{
     doctor::facts::{Offloads, Seen, Unseen},
     net::{
         attribute::{all, put, put_nested, put_text},
-        exchange::{DONE, DUMP, NFT_GETTABLE, exchange},
+        exchange::exchange,
+        nftables,
     },
     types::IfIndex,
 };
@@ -59,13 +60,7 @@ pub(super) fn offloads(interface: IfIndex) -> Seen<Offloads> {
 
 /// Whether there are any tables of nftables.
 pub(super) fn has_nftables() -> Seen<bool> {
-    // Any family, version 0, no resource.
-    let answer = exchange(NETLINK_NETFILTER, NFT_GETTABLE, DUMP, &[0; 4]);
-    match answer {
-        Ok((kind, _)) => Ok(kind != DONE),
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
-        Err(error) => Err(Unseen(format!("nftables cannot be asked: {error}"))),
-    }
+    nftables::has_tables().map_err(|error| Unseen(format!("nftables cannot be asked: {error}")))
 }
 
 /// The attributes of the answer to a command of a family.
@@ -122,29 +117,3 @@ const ETHTOOL_A_FEATURES_ACTIVE: u16 = 4;
 const ETHTOOL_A_HEADER_DEV_INDEX: u16 = 1;
 const ETHTOOL_A_BITSET_BITS: u16 = 3;
 const ETHTOOL_A_BITSET_BIT_NAME: u16 = 2;
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::attribute::NESTED;
-
-    #[test]
-    fn attributes_are_read_as_they_were_written() {
-        let two = [attribute(1 | NESTED, b"abc"), attribute(2, b"")].concat();
-        let read: Vec<_> = attributes(&two).collect();
-        assert_eq!(read, [(1, &b"abc"[..]), (2, &b""[..])]);
-        assert_eq!(find(&two, 2), Some(&b""[..]));
-        assert_eq!(find(&two, 3), None);
-    }
-
-    #[test]
-    fn lengths_that_lie_end_the_list() {
-        for bytes in [
-            &[0, 0, 0, 0][..],
-            &[3, 0, 1, 0],
-            &[9, 0, 1, 0, 7, 7, 7, 7],
-            &[4, 0],
-        ] {
-            assert_eq!(attributes(bytes).count(), 0, "{bytes:?}");
-        }
-    }
-}
