@@ -77,7 +77,7 @@ impl Ipvs {
         Self {
             rules: Follower::new(dir.join("masquerade.nft")),
             dir,
-            owned: Owned::read(&text),
+            owned: Owned::read(&text, &runtime_file::boot()),
             client: None,
             applied: None,
             ticks: 0,
@@ -113,7 +113,7 @@ impl Ipvs {
             self.applied = None;
         }
         self.rules.retry();
-        let lost = self.rules.lost();
+        let lost = self.rules.notice_loss();
         lost || self.trouble.is_some() || (look && self.owned != Owned::default())
     }
 
@@ -338,8 +338,9 @@ impl Ipvs {
             return Ok(());
         }
         let path = self.dir.join(OWNED);
+        let text = self.owned.write(&runtime_file::boot());
         fs::create_dir_all(&self.dir)
-            .and_then(|()| runtime_file::replace(&path, self.owned.write().as_bytes()))
+            .and_then(|()| runtime_file::replace(&path, text.as_bytes()))
             .map_err(|error| RecordError { path, error })
     }
 }

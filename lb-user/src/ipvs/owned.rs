@@ -1,8 +1,8 @@
 //! Pure: what of the kernel is ours, as a file remembers it.
 //!
 //! Neither IPVS's table nor a sysctl has room for an owner's name. So what we are about to change is
-//! written down first: after a crash the next agent knows it. The file lives as long as the kernel's
-//! state does, in `runtime_dir`.
+//! written down first: after a crash the next agent knows it. The file, in `runtime_dir`, says of which
+//! boot it is: it means nothing to another kernel's state.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,10 +26,10 @@ pub struct Owned {
 }
 
 impl Owned {
-    /// The file: one thing a line.
+    /// The file of a boot: one thing a line.
     #[must_use]
-    pub fn write(&self) -> String {
-        let mut text = String::new();
+    pub fn write(&self, boot: &str) -> String {
+        let mut text = format!("boot {boot}\n");
         let mut line = |line: std::fmt::Arguments<'_>| {
             writeln!(text, "{line}").expect("a string takes everything");
         };
@@ -57,9 +57,9 @@ impl Owned {
         text
     }
 
-    /// Reads the file; lines that are none of ours say nothing.
+    /// Reads the file in a boot; lines that are none of ours say nothing.
     #[must_use]
-    pub fn read(text: &str) -> Self {
+    pub fn read(text: &str, boot: &str) -> Self {
         let mut owned = Self::default();
         for line in text.lines() {
             let words: Vec<&str> = line.splitn(4, ' ').collect();
@@ -72,6 +72,7 @@ impl Owned {
                     owned.sysctls.insert((*path).to_owned(), value.join(" "));
                 }
                 ["masquerade"] => owned.masquerade = true,
+                ["boot", other] if *other != boot => return Self::default(),
                 _ => {}
             }
         }
