@@ -47,13 +47,16 @@ fn entry(service: &Service, changes: &Changes) -> table::Service {
             .copied()
             .unwrap_or_default()
     };
+    let fallback = service.fallback.as_ref();
+    let alone = fallback.filter(|f| change(f.key()).admission == Admission::Alone);
     let mut destinations = BTreeMap::new();
     for backend in &service.backends {
         let change = change(backend.key());
         let weight = match change.admission {
+            Admission::Out => continue,
+            _ if alone.is_some() => 0,
             Admission::Open | Admission::Alone => change.weight.unwrap_or(backend.weight.get()),
             Admission::Drained | Admission::Closed => 0,
-            Admission::Out => continue,
         };
         let key = DestinationKey {
             address: backend.address,
@@ -65,9 +68,7 @@ fn entry(service: &Service, changes: &Changes) -> table::Service {
         };
         destinations.insert(key, destination);
     }
-    if let Some(fallback) = &service.fallback
-        && change(fallback.key()).admission == Admission::Alone
-    {
+    if let Some(fallback) = alone {
         let key = DestinationKey {
             address: fallback.address,
             port: fallback.port.get(),

@@ -79,14 +79,20 @@ fn a_backend_that_keeps_has_weight_0_and_one_that_is_out_no_entry() {
         [("172.16.0.101:8080".into(), 0)]
     );
     let fallback = service.fallback.as_ref().unwrap().key();
-    changes.extend([is(fallback, Admission::Alone, None)]);
-    assert_eq!(
-        weights(&compose([&service], &changes)),
-        [
-            ("172.16.0.101:8080".into(), 0),
-            ("172.16.0.110:81".into(), 1)
-        ]
-    );
+    for admission in [Admission::Closed, Admission::Open] {
+        changes.extend([
+            is(fallback, Admission::Alone, None),
+            is(first, admission, Some(9)),
+        ]);
+        assert_eq!(
+            weights(&compose([&service], &changes)),
+            [
+                ("172.16.0.101:8080".into(), 0),
+                ("172.16.0.110:81".into(), 1)
+            ],
+            "{admission:?}"
+        );
+    }
 }
 
 #[test]
