@@ -7,7 +7,8 @@
 //! * Any other packet of a flow that is not remembered is older than the move: it goes to the
 //!   previous owner while that lives, and is remembered. UDP says of no packet that it is the first,
 //!   so a new UDP flow goes there, too.
-//! * Nothing is remembered of a backend that is dead, which gets flows only where all are.
+//! * Nothing is remembered of a backend that is dead, which gets flows only where nobody lives who should
+//!   have them.
 //! * Where clients stay with their backend, whatever may be a new flow of a remembered client goes there,
 //!   and slots are those of the client, so that balancers that share no memory agree on it.
 
@@ -221,7 +222,7 @@ pub fn steer<A: Arena, M: Memory>(
         memory.count(entry.id, FlowEvent::ToPrevious);
     }
     let there: &BackendEntry = arena.view(backend).ok_or(DropReason::BadTable)?;
-    // Whoever is remembered on a dead backend would stay there when others are back before it.
+    // Whoever is remembered on a dead backend would stay there when another is back before it.
     let lives = there.flags & DEAD == 0;
     if lives && is_kept(memory, entry, tag, there, packet.first_state(), found, now) {
         let news = if is_clients {

@@ -466,7 +466,8 @@ fn nothing_is_remembered_on_a_dead_backend() {
         scene.change(|_, ring| ring.slots = [Slot::new(0, Previous::Table); 5].into())?;
         scene.change_backend(1, |entry| entry.flags = CLOSED)?;
         scene.syn_of("198.51.100.1", 0, &[Miss])?;
-        scene.syn_of("198.51.100.1", 0, &[Miss])
+        let ack = scene.packet_of("198.51.100.1").flags(ACK);
+        scene.case(TCP, &ack, Some(0), &[Miss])
     });
 }
 

@@ -28,7 +28,9 @@ pub(crate) fn is_quiet(world: &mut World) -> Result<(), String> {
             .config
             .services
             .iter()
-            .map(|service| service.backends.len() + usize::from(service.fallback.is_some()))
+            .map(|service| {
+                service.backends.len() + usize::from(service.fallback_backend().is_some())
+            })
             .sum()
     };
     if backends != configured(&world.wanted) {

@@ -68,6 +68,8 @@ pub(crate) struct Answer {
     pub(crate) backend: Result<IpAddr, DropReason>,
     /// What `explain` said before, where that is certain.
     pub(crate) explained: Option<IpAddr>,
+    /// Its client was known to be there.
+    pub(crate) by_client: bool,
     /// Who owns its slot.
     pub(crate) owner: Option<IpAddr>,
     /// What was known of its slot before.
@@ -239,6 +241,7 @@ impl Balancer {
         Some(Answer {
             backend: said,
             explained: foreseen.map(|explained| explained.backend.address.to_ip()),
+            by_client: matches!(explained, Ok(e) if matches!(e.why, Why::Client(_))),
             owner: owner.map(|owner| owner.address.to_ip()),
             previous: explained.ok().map(|explained| explained.state.previous()),
         })

@@ -152,17 +152,23 @@ pub(crate) fn may_host(wanted: &Wanted, service: &Service, home: IpAddr) -> bool
     if service.persistence.is_none() || !is_reachable(wanted, home) {
         return false;
     }
-    let admission = |key| {
-        let change = wanted.changes.get(&(service.key(), key));
-        change.map_or(Admission::Open, |change| change.admission)
-    };
-    let mut backends = service.backends.iter();
-    if let Some(backend) = backends.find(|backend| backend.address == home) {
-        let admission = admission(backend.key());
-        return !matches!(admission, Admission::Closed | Admission::Out);
-    }
     let fallback = service.fallback.as_ref();
-    fallback
-        .filter(|fallback| fallback.address == home)
-        .is_some_and(|fallback| admission(fallback.key()) == Admission::Alone)
+    let is_fallback = fallback.is_some_and(|fallback| fallback.address == home);
+    let mut backends = service.backends.iter();
+    let (key, weight) = match (
+        backends.find(|backend| backend.address == home),
+        fallback.filter(|_| is_fallback),
+    ) {
+        (Some(backend), _) => (backend.key(), backend.weight.get()),
+        (None, Some(fallback)) => (fallback.key(), 0),
+        (None, None) => return false,
+    };
+    let change = wanted.changes.get(&(service.key(), key)).copied();
+    let change = change.unwrap_or_default();
+    match change.admission {
+        Admission::Alone => true,
+        // A fallback with a weight is a backend like the others.
+        Admission::Open | Admission::Drained => !is_fallback || change.weight.unwrap_or(weight) > 0,
+        Admission::Closed | Admission::Out => false,
+    }
 }

@@ -131,7 +131,7 @@ fn change(world: &mut World) {
             format!("weighs {} as {}", backend.address, backend.weight.get())
         }
         21..23 => {
-            let address = address(service.address.is_ipv4(), random.below(POOL));
+            let address = address(service.address.is_ipv4(), random.below(POOL + FALLBACKS));
             let hop = match wanted.hops.get(&address) {
                 Some(Hop::Unresolved) => reachable(),
                 _ => Hop::Unresolved,
@@ -170,7 +170,11 @@ fn quorum(wanted: &mut Wanted, random: &mut Random, chosen: usize) -> String {
     let service = &mut wanted.config.services[chosen];
     let (name, key) = (service.name.clone(), service.key());
     let fallback = service.fallback.get_or_insert_with(|| Fallback {
-        address: address(service.address.is_ipv4(), POOL + random.below(FALLBACKS)),
+        // Now and then one that is a backend, too.
+        address: match random.percent(30) {
+            true => address(service.address.is_ipv4(), random.below(POOL)),
+            false => address(service.address.is_ipv4(), POOL + random.below(FALLBACKS)),
+        },
         port: service.port,
     });
     let change = wanted.changes.entry((key, fallback.key())).or_default();

@@ -267,8 +267,8 @@ impl World {
         if refused || service.protocol == Protocol::Udp {
             self.must_live(&service, backend)?;
         } else {
-            self.must_be_open(&service, backend)
-                .map_err(|e| format!("{e}: {answer:?} {events:?} now {}", self.now))?;
+            self.must_be_open(&service, backend, answer.by_client)
+                .map_err(|error| format!("{error}: {answer:?} {events:?}"))?;
         }
         self.seen.opened += 1;
         let Some(index) = self.track(key, &service, backend, &answer, &events) else {
@@ -470,12 +470,12 @@ impl World {
     }
 
     /// `backend` may get new flows, or might until a moment ago.
-    fn must_be_open(&self, service: &Service, backend: IpAddr) -> Outcome {
+    fn must_be_open(&self, service: &Service, backend: IpAddr, by_client: bool) -> Outcome {
         let may = self.in_force().any(|wanted| {
             let service = service_with(wanted, service.key());
             service.is_some_and(|service| {
                 let open = open(wanted, service);
-                open.contains(&backend) || clients::may_host(wanted, service, backend)
+                open.contains(&backend) || by_client && clients::may_host(wanted, service, backend)
             })
         });
         if may {

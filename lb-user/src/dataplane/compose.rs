@@ -264,21 +264,22 @@ fn members(
     key: flow::ServiceKey,
     ids: &mut Ids,
 ) -> Result<Vec<Placed>, NoRoom> {
-    let fallback = service.fallback_backend();
-    let mut backends: Vec<&Backend> = service.backends.iter().chain(&fallback).collect();
+    let beside = service.fallback_backend();
+    let mut backends: Vec<&Backend> = service.backends.iter().chain(&beside).collect();
     backends.sort_by_key(|backend| (backend.address, backend.port));
     let wanted = backends.iter().map(|b| (b.address, b.port.get()));
     let backend_ids = ids.backends(key, wanted)?;
     let placed = backends.iter().zip(backend_ids).map(|(backend, known)| {
         let change = inputs.changes.get(&(service.key(), backend.key()));
         let change = change.copied().unwrap_or_default();
-        let is_fallback = fallback.as_ref().is_some_and(|f| f.key() == backend.key());
+        let weight = change.weight.unwrap_or(backend.weight.get());
+        let fallback = service.fallback.as_ref();
+        let is_fallback = fallback.is_some_and(|fallback| fallback.key() == backend.key());
         let admission = match change.admission {
             // Its turn is over: persistence sends its clients back to the others.
-            Admission::Open if is_fallback => Admission::Closed,
+            Admission::Open | Admission::Drained if is_fallback && weight == 0 => Admission::Closed,
             admission => admission,
         };
-        let weight = change.weight.unwrap_or(backend.weight.get());
         let info = BackendInfo {
             name: backend.name.to_string(),
             service: service.name.to_string(),
