@@ -62,6 +62,8 @@ pub struct RunOptions {
     pub trace_packets: bool,
     /// Leave programs and maps in the kernel at the end.
     pub keep_datapath: bool,
+    /// Where to listen for commands, if not in `runtime_dir`.
+    pub socket: Option<PathBuf>,
 }
 
 /// Runs until told to stop.
@@ -81,7 +83,10 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
     permission::check()?;
     std::fs::create_dir_all(&loaded.config.runtime_dir)
         .with_context(|| format!("cannot make `{}`", loaded.config.runtime_dir.display()))?;
-    let listener = control::server::bind(&loaded.config.runtime_dir)?;
+    let listener = match &options.socket {
+        Some(socket) => control::server::bind_at(&loaded.config.runtime_dir, socket)?,
+        None => control::server::bind(&loaded.config.runtime_dir)?,
+    };
 
     let cancel = CancellationToken::new();
     let mut tasks = Tasks::new(cancel.clone());

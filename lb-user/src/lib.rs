@@ -4,6 +4,8 @@
 
 pub mod types;
 
+mod input_file;
+
 mod runtime_file;
 
 pub mod config;

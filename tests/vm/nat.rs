@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 use lb_tests::{
-    ballast::{Agent, wait_for_backend},
+    ballast::{Agent, ballast, wait_for_backend},
     client::{Connection, Get},
     lab::Lab,
     netns::Host,
@@ -12,6 +12,7 @@ use lb_tests::{
     wait::wait_for,
     web::Web,
 };
+use serde_json::Value;
 
 use crate::{
     ipvsadm,
@@ -187,6 +188,14 @@ fn a_client_beside_the_real_servers_is_masqueraded() {
         agent.stop()?;
         let rules = balancer.sh("nft list ruleset")?;
         ensure!(!rules.contains("ballast"), "{rules}");
+
+        // The settings are as they were: without them masquerading would have no effect.
+        let unmanaged = config(&[1], more).replace(", manage_sysctls: true", "");
+        agent.write_config(&unmanaged)?;
+        let output = ballast(&balancer, agent.config(), &["doctor", "--json"])?;
+        let report: Value = serde_json::from_slice(&output.stdout)?;
+        let text = report.to_string();
+        ensure!(text.contains("net.ipv4.vs.conntrack is 0"), "{report:#}");
         Ok(())
     });
 }

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use crate::net::{Net, address::AddressSpec};
 
 /// What was removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Withdrawn {
     /// Virtual addresses.
     pub addresses: usize,

@@ -25,6 +25,7 @@ pub(super) fn run(args: &Args, options: &Run) -> anyhow::Result<()> {
         RunOptions {
             trace_packets,
             keep_datapath,
+            socket: args.socket.clone(),
         },
     ))
 }

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 
 use anyhow::Context as _;
 
-use super::{args::Args, print, remote};
+use super::{args::Args, print, print_json, remote};
 use crate::agent;
 
 /// Removes what an agent left behind, unless one runs.
@@ -21,6 +21,9 @@ pub(super) fn withdraw(args: &Args) -> anyhow::Result<()> {
         .build()
         .context("cannot start the runtime")?;
     let withdrawn = runtime.block_on(agent::withdraw())?;
+    if args.json {
+        return print_json(&withdrawn);
+    }
     print(&format!(
         "{} virtual addresses and {} routes removed\n",
         withdrawn.addresses, withdrawn.routes

@@ -7,11 +7,7 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::Path,
-};
+use std::{io::Read as _, path::Path};
 
 use serde_saphyr::{
     DuplicateKeyPolicy, Error, MergeKeyPolicy, NonFiniteFloatPolicy, Options, Spanned,
@@ -19,6 +15,7 @@ use serde_saphyr::{
 
 use self::raw::Raw;
 use super::{ConfigErrors, Diagnostics, Pos, limits, tree::Node, walk::Cx};
+use crate::input_file;
 
 /// The text of a file of at most [`limits::FILE_BYTES`].
 ///
@@ -29,11 +26,8 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigErrors> {
         file: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(unreadable)?;
+    let file = input_file::open(path).map_err(unreadable)?;
     let meta = file.metadata().map_err(unreadable)?;
-    if meta.is_dir() {
-        return Err(unreadable(io::ErrorKind::IsADirectory.into()));
-    }
     if meta.len() > limits::FILE_BYTES {
         return Err(invalid(path, Pos::START, too_large()));
     }
@@ -92,7 +86,8 @@ fn options() -> Options {
         duplicate_keys: DuplicateKeyPolicy::LastWins,
         merge_keys: MergeKeyPolicy::Merge,
         strict_booleans: true,
-        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        // `12e3456` is a password, or a name: what is meant is the spelling, which `raw` fetches.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         reject_unsupported_tags: true,
         with_snippet: false,
         emit_comments: false,

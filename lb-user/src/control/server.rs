@@ -88,7 +88,15 @@ impl Drop for Listener {
 /// # Panics
 /// Outside of a tokio runtime with I/O.
 pub fn bind(runtime_dir: &Path) -> Result<Listener, BindError> {
-    let path = runtime_dir.join(SOCKET);
+    bind_at(runtime_dir, &runtime_dir.join(SOCKET))
+}
+
+/// The same with the socket elsewhere. It is still one agent for each `runtime_dir`.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_at(runtime_dir: &Path, path: &Path) -> Result<Listener, BindError> {
+    let path = path.to_owned();
     let error = |source| BindError::Io {
         path: path.clone(),
         source,

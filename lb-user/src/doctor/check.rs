@@ -148,6 +148,14 @@ checks! {
         "net.ipv4.ip_forward and net.ipv6.conf.all.forwarding, where a service is nat",
         "set them to 1, or set `datapath.manage_sysctls: true`",
         host::ip_forward;
+    W "ipvs-settings", "IPVS is not set as its services want it",
+        "net.ipv4.vs.conntrack, expire_nodest_conn and expire_quiescent_template, where a service of IPVS's wants them",
+        "set them to 1, or set `datapath.manage_sysctls: true`",
+        host::ipvs_settings;
+    P "nft-missing", "there is no program nft, and `nat.masquerade` needs it",
+        "where distributions have `nft`, where a service is masqueraded",
+        "install the package nftables",
+        host::nft_missing;
 
     P "interface-missing", "an interface does not exist",
         "every interface that the configuration names",

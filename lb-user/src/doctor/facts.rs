@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::firewall::Ruleset;
+use crate::ipvs::sysctl::Wanted;
 pub use crate::net::knock::Answer;
 use crate::{
     config::model::{Family, Forwarding, Protocol},
@@ -75,6 +76,10 @@ pub struct Host {
     pub forwards: [Seen<bool>; 2],
     /// Whether IPVS is in the kernel or can be loaded.
     pub ipvs: Seen<bool>,
+    /// Settings of IPVS that its services want otherwise, and what they are; none while it is not loaded.
+    pub ipvs_settings: Vec<(Wanted, String)>,
+    /// Whether there is a program `nft`.
+    pub nft: bool,
     /// Gateways of the host's default routes, of each family; `None` for one without gateway.
     pub default_routes: [Seen<Vec<Option<IpAddr>>>; 2],
 }

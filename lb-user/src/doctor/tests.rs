@@ -115,6 +115,8 @@ fn host() -> Host {
         unfit: Vec::new(),
         forwards: [Ok(false), Ok(false)],
         ipvs: Ok(false),
+        ipvs_settings: Vec::new(),
+        nft: true,
         default_routes: [Ok(Vec::new()), Ok(Vec::new())],
     }
 }

@@ -27,7 +27,7 @@ pub struct Finding {
     /// Where it stands.
     pub at: Place,
     /// A warning: taken over differently, or a setting without an equal. An error: it is wrong, and an instance, a service or another
-    /// whole thing was left out for it.
+    /// whole thing was left out for it, or has to be corrected by hand.
     pub severity: Severity,
     /// What, and what Ballast does instead.
     pub message: String,

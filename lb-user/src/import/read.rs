@@ -8,14 +8,13 @@ mod glob;
 mod tests;
 
 use std::{
-    fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use super::finding::{Finding, Place, quote};
-use crate::config::Severity;
+use crate::{config::Severity, input_file};
 
 /// A line of some file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +99,18 @@ impl Source {
             let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
             let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
             let text = String::from_utf8_lossy(raw).replace('\0', "\u{fffd}");
+            // In comments, which say nothing to us, Latin-1 is common.
+            let said = super::lexer::without_comment(&text).0;
+            if text.as_bytes() != raw && said.contains('\u{fffd}') {
+                self.findings.push(Finding {
+                    at: place(n),
+                    severity: Severity::Error,
+                    message: format!(
+                        "{} has bytes that are not UTF-8 text, shown as \u{fffd}: save the file as UTF-8, or correct the line in the result",
+                        quote(said.trim())
+                    ),
+                });
+            }
             each(self, Line { at: place(n), text });
         }
         if bytes.last().is_some_and(|b| *b != b'\n') {
@@ -195,12 +206,10 @@ fn included(line: &str) -> Option<&str> {
 }
 
 fn contents(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
     let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes)?;
+    input_file::open(path)?
+        .take(limit + 1)
+        .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(io::ErrorKind::FileTooLarge.into());
     }

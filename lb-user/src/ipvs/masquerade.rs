@@ -88,15 +88,20 @@ pub async fn apply(file: &Path, rules: Option<&str>) -> Result<(), MasqueradeErr
         path: file.to_owned(),
         error,
     })?;
-    let there = PLACES.iter().map(Path::new).find(|path| path.exists());
     let args = vec!["-f".to_owned(), file.display().to_string()];
-    let nft = there.and_then(|path| Command::new(path.to_owned(), args));
+    let nft = program().and_then(|path| Command::new(path.to_owned(), args));
     let nft = nft.ok_or(MasqueradeError::Missing)?;
     let outcome = exec::run(&nft, &[], &Limits::check(LIMIT, None)).await;
     match outcome.verdict() {
         Some(true) => Ok(()),
         _ => Err(MasqueradeError::Refused(outcome)),
     }
+}
+
+/// The program `nft`, if there is one.
+#[must_use]
+pub fn program() -> Option<&'static Path> {
+    PLACES.iter().map(Path::new).find(|path| path.exists())
 }
 
 /// Where distributions have `nft`.

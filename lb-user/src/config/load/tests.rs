@@ -41,6 +41,15 @@ fn text<'a>(tree: &'a Node, path: &str) -> (&'a str, Kind) {
 }
 
 #[test]
+fn a_number_too_large_for_any_is_as_it_is_spelled() {
+    let tree = tree("{ a: 12e3456, b: -9e9999, c: .inf, d: '12e3456' }");
+    assert_eq!(text(&tree, "a"), ("12e3456", Kind::Number));
+    assert_eq!(text(&tree, "b"), ("-9e9999", Kind::Number));
+    assert_eq!(text(&tree, "c"), (".inf", Kind::Number));
+    assert_eq!(text(&tree, "d"), ("12e3456", Kind::Text));
+}
+
+#[test]
 fn every_value_knows_where_it_begins() {
     let tree = tree(
         "# comment\n\na: 1\nb:\n  - { c: x, d: [y, 2] }\n  - c: \"é\"\n    d:   z # comment\n",

@@ -16,10 +16,14 @@ use nix::{
 use super::{clock, read};
 use crate::{
     agent,
-    config::Loaded,
+    config::{
+        Config, Loaded,
+        model::{Engine, Forwarding},
+    },
     control,
     doctor::facts::{Bpffs, Host, Seen, Unseen},
     exec,
+    ipvs::{masquerade, sysctl},
 };
 
 /// Everything about the machine.
@@ -39,11 +43,25 @@ pub(super) fn host(loaded: &Loaded) -> Host {
         forwards: ["ipv4/ip_forward", "ipv6/conf/all/forwarding"]
             .map(|key| read(&format!("/proc/sys/net/{key}")).map(|value| value != "0")),
         ipvs: ipvs(),
+        ipvs_settings: ipvs_settings(&loaded.config),
+        nft: masquerade::program().is_some(),
         default_routes: [
             read("/proc/net/route").map(|text| default_routes_v4(&text)),
             read("/proc/net/ipv6_route").map(|text| default_routes_v6(&text)),
         ],
     }
+}
+
+fn ipvs_settings(config: &Config) -> Vec<(sysctl::Wanted, String)> {
+    if !Path::new("/proc/sys/net/ipv4/vs").exists() {
+        return Vec::new();
+    }
+    let all = config.datapath.engine == Engine::Ipvs;
+    let services = config.services.iter();
+    let services = services.filter(|service| all || service.forwarding == Forwarding::Nat);
+    let mut missing = sysctl::missing(&sysctl::wanted(services));
+    missing.retain(|(setting, _)| setting.path.starts_with("net/ipv4/vs/"));
+    missing
 }
 
 fn kernel() -> Seen<(u32, u32)> {

@@ -2,7 +2,7 @@
 
 use super::{uses_ipvs, uses_nat};
 use crate::{
-    config::Config,
+    config::{Config, model::Forwarding},
     doctor::{
         check::Judgement,
         facts::{Bpffs, Facts},
@@ -107,13 +107,34 @@ pub(in crate::doctor) fn ip_forward(config: &Config, facts: &Facts) -> Judgement
         (true, v4, "net.ipv4.ip_forward"),
         (false, v6, "net.ipv6.conf.all.forwarding"),
     ] {
-        let concerned = config
-            .services
-            .iter()
-            .any(|service| service.address.is_ipv4() == is_v4);
+        let concerned = config.services.iter().any(|service| {
+            service.forwarding == Forwarding::Nat && service.address.is_ipv4() == is_v4
+        });
         if concerned && judgement.need(fact) == Some(&false) {
             judgement.found(format!("{name} is 0"));
         }
+    }
+    judgement
+}
+
+pub(in crate::doctor) fn ipvs_settings(config: &Config, facts: &Facts) -> Judgement {
+    let mut judgement = Judgement::default();
+    if uses_ipvs(config) && !config.datapath.manage_sysctls {
+        for (setting, present) in &facts.host.ipvs_settings {
+            judgement.found(format!("{} is {present}: {}", setting.name(), setting.why));
+        }
+    }
+    judgement
+}
+
+pub(in crate::doctor) fn nft_missing(config: &Config, facts: &Facts) -> Judgement {
+    let mut judgement = Judgement::default();
+    let masqueraded = config
+        .services
+        .iter()
+        .filter(|service| service.forwarding == Forwarding::Nat && service.nat.masquerade);
+    for service in masqueraded.filter(|_| !facts.host.nft) {
+        judgement.found(format!("service `{}`", service.name));
     }
     judgement
 }

@@ -1,11 +1,12 @@
 //! The machine and its interfaces.
 
-use super::{YAML, healthy, index, ip, noted, only, own, unknown, unseen};
+use super::{YAML, config, healthy, index, ip, noted, only, own, unknown, unseen};
 use crate::{
     doctor::{
         facts::{Bpffs, Device, Facts, Manager, XdpProgram},
         gather::testing::{default_routes_v4, default_routes_v6, version},
     },
+    ipvs::sysctl,
     net::{Link, XdpPlace, nexthop::Tables, route::RouteAnswer},
 };
 
@@ -108,6 +109,25 @@ services:
     assert!(noted(&managed, &facts).is_empty());
     facts.host.forwards = [Ok(true), Err(unseen())];
     assert!(noted(nat, &facts).is_empty(), "no IPv6 here");
+    let direct = "  - { name: v6, address: '2001:db8::2', port: 80, backends: [{ address: '2001:db8::3' }] }\n";
+    let both = format!("{nat}{direct}");
+    let forwards = noted(&both, &facts);
+    assert!(
+        forwards.iter().all(|check| check.id != "ip-forward"),
+        "IPv6, but no NAT: {forwards:?}"
+    );
+
+    let masqueraded = nat.replace("forwarding: nat", "forwarding: nat, nat: { masquerade: true }");
+    let wanted = sysctl::wanted(&config(&masqueraded).services);
+    let conntrack = wanted.iter().find(|one| one.path.ends_with("/conntrack"));
+    facts.host.ipvs_settings = vec![(*conntrack.unwrap(), "0".to_owned())];
+    assert!(only(&masqueraded, &facts, "ipvs-settings").contains("net.ipv4.vs.conntrack is 0"));
+    assert!(noted(&managed, &facts).is_empty());
+    assert!(noted(YAML, &facts).is_empty());
+    facts.host.ipvs_settings.clear();
+    facts.host.nft = false;
+    assert!(only(&masqueraded, &facts, "nft-missing").contains("`web`"));
+    assert!(noted(nat, &facts).is_empty());
 
     device(&mut facts).rp_filter = Ok(1);
     assert!(

@@ -24,6 +24,17 @@ fn read(files: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_named_but_in_comments() {
+    let text = b"! R\xe9partiteur\nauth_pass p\xe4ss # \xe4\n\"a\0b\"\nauth_pass \xc3\xa4\nas is \xef\xbf\xbd\n";
+    let mut source = Source::default();
+    source.lines("a.conf", text, |_, _| {});
+    let findings: Vec<_> = source.findings.iter().map(ToString::to_string).collect();
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert!(findings[0].starts_with("a.conf:2: error: `auth_pass p\u{fffd}ss` has bytes"));
+    assert!(findings[1].starts_with("a.conf:3: error: "), "{findings:?}");
+}
+
+#[test]
 fn included_files_stand_where_their_line_stood() {
     let (lines, findings) = read(&[
         ("a.conf", "one\ninclude conf.d/*.conf # all\nfour\n"),

@@ -152,7 +152,9 @@ pub(super) fn scalar(value: &Value, among_brackets: bool) -> String {
                 ',' | '[' | ']' | '{' | '}' | ':' | '#' | '\'' | '"' | '&' | '*'
             )
         };
-        let needs = text.contains(odd) || (among_brackets && text.contains(structure));
+        // `12e3456` is a number to some readers, and too large for one.
+        let too_large = text.parse().is_ok_and(|number: f64| !number.is_finite());
+        let needs = too_large || text.contains(odd) || (among_brackets && text.contains(structure));
         if needs {
             return double_quoted(text, odd);
         }
