@@ -56,7 +56,7 @@ use routers::{Event, Routers};
 use supervise::Tasks;
 
 /// What the command line adds to the configuration.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RunOptions {
     /// Load the build that logs packets.
     pub trace_packets: bool,
@@ -112,6 +112,7 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
     let alarms = outlets.alarms();
     let mut routers = Routers::new(&loaded.config, alarms.clone());
     let config = loaded.config.clone();
+    let keep_datapath = options.keep_datapath;
     let outcome = async {
         // The data plane of the run before goes on forwarding: whoever was master may speak at once.
         if Routers::can_resume(&config) {
@@ -155,7 +156,7 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
         Err(error) => Err(error),
         Ok((mut desired, checks, served)) => {
             checks.finish().await;
-            let clean = served.is_ok() && !options.keep_datapath;
+            let clean = served.is_ok() && !keep_datapath;
             if clean && handed_over == HandOver::Taken {
                 // For those whose caches have not heard of it yet.
                 tokio::time::sleep(FORWARD_ON).await;

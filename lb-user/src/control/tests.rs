@@ -115,3 +115,16 @@ fn another_version_is_named_whatever_else_it_says() {
     let error = proto::decode::<Request>(b"{\"version\":7,\"what\":[]}").unwrap_err();
     assert!(matches!(error, DecodeError::Version { theirs: 7 }));
 }
+
+#[tokio::test]
+async fn a_socket_elsewhere_is_still_of_the_one_agent_of_its_runtime_dir() {
+    let dir = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = elsewhere.path().join("other.sock");
+    let listener = server::bind_at(dir.path(), &path).unwrap();
+    assert!(path.exists());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    server::bind(dir.path()).unwrap_err();
+    drop(listener);
+    assert!(!path.exists());
+}
