@@ -117,7 +117,10 @@ services:
         "IPv6, but no NAT: {forwards:?}"
     );
 
-    let masqueraded = nat.replace("forwarding: nat", "forwarding: nat, nat: { masquerade: true }");
+    let masqueraded = nat.replace(
+        "forwarding: nat",
+        "forwarding: nat, nat: { masquerade: true }",
+    );
     let wanted = sysctl::wanted(&config(&masqueraded).services);
     let conntrack = wanted.iter().find(|one| one.path.ends_with("/conntrack"));
     facts.host.ipvs_settings = vec![(*conntrack.unwrap(), "0".to_owned())];
