@@ -123,6 +123,8 @@ pub struct RingCache {
     rings: BTreeMap<flow::ServiceKey, CachedRing>,
     /// How long idle flows are remembered, for the sweep.
     lifetimes: HashMap<ServiceId, Lifetimes>,
+    /// Since when backends are known not to be configured any more, boot time in seconds.
+    left: BTreeMap<BackendId, u32>,
     /// When the image has to be made again because a grace time ends, boot time in seconds.
     deadline: Option<u32>,
     /// Whether a sweep may change the image.
@@ -190,6 +192,7 @@ pub fn compose(inputs: &Inputs<'_>, ids: &mut Ids, cache: &mut RingCache) -> Res
         add_service(inputs, service, key, ids, cache, &mut image)?;
     }
     cache.rings.retain(|key, _| seen.contains(key));
+    cache.left.retain(|id, _| image.backends.contains_key(id));
     Ok(image)
 }
 
@@ -207,7 +210,15 @@ fn add_service(
     if let Some(fallback) = alone(&members) {
         owners = vec![fallback; owners.len()].into();
     }
-    let (ring, used) = ring(inputs, service, id, key, &members, owners, ids);
+    let (ring, used) = ring(
+        inputs,
+        service,
+        id,
+        key,
+        &members,
+        owners,
+        (ids, &mut cache.left),
+    );
     let grace = grace(service);
     let deadline = moves::deadline(&ring, grace);
     cache.deadline = cache.deadline.into_iter().chain(deadline).min();
@@ -386,14 +397,21 @@ fn ring(
     key: flow::ServiceKey,
     members: &[Placed],
     owners: Arc<[u16]>,
-    ids: &mut Ids,
+    (ids, left): (&mut Ids, &mut BTreeMap<BackendId, u32>),
 ) -> (RingImage, Vec<Placed>) {
     let empty = RingImage::default();
     let before = inputs.applied.services.get(&id);
     let before = before.filter(|before| before.key == key);
     let old = before.map_or(&empty, |before| &before.ring);
     let mut everyone = members.to_vec();
-    everyone.extend(leavers(inputs, id, key, members, old, ids));
+    let leavers = leavers(inputs, id, key, members, old, ids);
+    for member in members {
+        left.remove(&member.id);
+    }
+    for leaver in &leavers {
+        left.entry(leaver.id).or_insert(inputs.now);
+    }
+    everyone.extend(leavers);
     let owners: Arc<[u16]> = if service.scheduler == Scheduler::Dh {
         // All flows of a service have one destination, and so one slot.
         let hash = hash_key(inputs.config.datapath.hash_key.as_deref(), key);
@@ -422,7 +440,7 @@ fn ring(
             was_stateful: before.is_some_and(|before| before.steering.stateful),
             foreign: inputs.usage.map(|usage| usage.foreign(id)),
         });
-        let needed = needed(inputs.usage, &ring, members.len());
+        let needed = needed(inputs.usage, &ring, members.len(), left);
         let count = everyone.len();
         let mut number = 0..;
         everyone.retain(|_| number.next().is_none_or(|n| needed.contains(&n)));
@@ -434,13 +452,22 @@ fn ring(
 }
 
 /// Which locals a ring needs: members, and whoever has flows or may have some.
-fn needed(usage: Option<&Usage>, ring: &RingImage, members: usize) -> BTreeSet<usize> {
+fn needed(
+    usage: Option<&Usage>,
+    ring: &RingImage,
+    members: usize,
+    left: &BTreeMap<BackendId, u32>,
+) -> BTreeSet<usize> {
     let mut needed: BTreeSet<usize> = (0..members).collect();
     needed.extend(ring.named().map(usize::from));
     let latest = ring.since.iter().max().copied().unwrap_or(0);
-    let has_flows = |id: &BackendId| match usage {
-        Some(usage) if usage.began > latest.saturating_add(1) => usage.has_flows(*id),
-        _ => true,
+    // Until it left, clients that stay could open flows there, slots or not.
+    let has_flows = |id: &BackendId| {
+        let latest = latest.max(left.get(id).copied().unwrap_or(0));
+        match usage {
+            Some(usage) if usage.began > latest.saturating_add(1) => usage.has_flows(*id),
+            _ => true,
+        }
     };
     if !ring.is_quiet() {
         let with_flows = ring
