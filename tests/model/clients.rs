@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use ipnet::IpNet;
 use lb_common::{
     connections::{State, Value},
     flow::{FlowKey, TCP},
@@ -121,17 +122,8 @@ impl Clients {
 /// Who is one client with a flow's, where clients are kept.
 fn client(service: &Service, key: &FlowKey) -> Option<(ServiceKey, IpAddr)> {
     let length = service.persistence?.prefix_length;
-    let first = match key.source.to_ip() {
-        IpAddr::V4(address) => {
-            let others = 32 - u32::from(length);
-            IpAddr::V4((address.to_bits() >> others << others).into())
-        }
-        IpAddr::V6(address) => {
-            let others = 128 - u32::from(length);
-            IpAddr::V6((address.to_bits() >> others << others).into())
-        }
-    };
-    Some((service.key(), first))
+    let client = IpNet::new(key.source.to_ip(), length).expect("a prefix of an address");
+    Some((service.key(), client.network()))
 }
 
 /// Whether clients come back to a backend: all that is in force keeps them, in the same way, and lets it

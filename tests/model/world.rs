@@ -552,7 +552,7 @@ pub(crate) fn is_reachable(wanted: &Wanted, backend: IpAddr) -> bool {
     wanted.hops.get(&backend) != Some(&Hop::Unresolved)
 }
 
-pub(crate) fn service<'a>(wanted: &'a Wanted, key: &FlowKey) -> Option<&'a Service> {
+fn service<'a>(wanted: &'a Wanted, key: &FlowKey) -> Option<&'a Service> {
     let services = wanted.config.services.iter();
     let mut services = services.filter(|service| {
         protocol(service) == key.protocol

@@ -5,6 +5,7 @@ use std::{
     net::IpAddr,
 };
 
+use ipnet::IpNet;
 use lb_common::{
     addr::Addr,
     backend::{BackendEntry, CLOSED, DEAD, ForwardMode, TAGS_AS_RECEIVED},
@@ -115,17 +116,14 @@ impl Service {
 
     /// The first address of those that are one client with this one, where the service keeps clients.
     pub(super) fn client(&self, address: IpAddr) -> Option<IpAddr> {
-        let others = 128u32.checked_sub(self.client_bits).filter(|n| *n < 128)?;
-        Some(match address {
-            IpAddr::V4(v4) => {
-                let bits = v4.to_bits();
-                IpAddr::V4((bits >> others << others).into())
-            }
-            IpAddr::V6(v6) => {
-                let bits = v6.to_bits();
-                IpAddr::V6((bits >> others << others).into())
-            }
-        })
+        if self.client_bits == 0 {
+            return None;
+        }
+        // IPv4 addresses are the last 32 of the 128.
+        let in_front = if address.is_ipv4() { 96 } else { 0 };
+        let length = u8::try_from(self.client_bits - in_front).expect("a prefix of an address");
+        let client = IpNet::new(address, length).expect("a prefix of an address");
+        Some(client.network())
     }
 
     /// What says its slot: clients that stay have one for all their flows.
