@@ -11,6 +11,7 @@
 pub mod address;
 pub mod announce;
 pub(crate) mod async_socket;
+pub(crate) mod async_timer;
 pub(crate) mod attribute;
 pub mod error;
 pub(crate) mod exchange;

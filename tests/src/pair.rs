@@ -347,6 +347,7 @@ fn config(setup: &Setup, webs: &[Node], index: usize) -> Config {
     let mut config = Config::on(&["eth0"]);
     // Both balancers are on one machine here: what one frees when it dies must not hold up the other.
     config.ring_memory = Some("16MiB");
+    config.connection_table_size = Some(1 << 16);
     if setup.web {
         config = config.service(web);
         let mut addresses = setup.routers[index].iter().flat_map(|r| &r.addresses);

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::fd::{AsRawFd, OwnedFd},
     task::{Context, Poll, ready},
 };
 
@@ -19,11 +20,7 @@ impl AsyncSocket {
     /// Outside of a tokio runtime with I/O.
     pub(crate) fn new(socket: Socket) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        #[expect(unsafe_code, reason = "tokio wants a promise about the descriptor")]
-        // SAFETY: the socket owns its descriptor and moves into the `AsyncFd`, of which only shared
-        // borrows are taken: it stays open and the same for as long as it is registered.
-        let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
-        Ok(Self(socket.map_err(|error| error.into_parts().1)?))
+        register(socket).map(Self)
     }
 
     /// The socket, for what does not wait.
@@ -51,4 +48,22 @@ impl AsyncSocket {
             }
         }
     }
+}
+
+/// What owns one descriptor for as long as it lives, and says so by its type.
+pub(super) trait Owner: AsRawFd {}
+
+impl Owner for Socket {}
+impl Owner for OwnedFd {}
+
+/// Registers a non-blocking descriptor for reading with this runtime.
+///
+/// # Panics
+/// Outside of a tokio runtime with I/O.
+pub(super) fn register<T: Owner>(owner: T) -> io::Result<AsyncFd<T>> {
+    #[expect(unsafe_code, reason = "tokio wants a promise about the descriptor")]
+    // SAFETY: the value owns its descriptor ([`Owner`]) and moves into the `AsyncFd`, of which only
+    // shared borrows are taken here: it stays open and the same for as long as it is registered.
+    let registered = unsafe { AsyncFd::register_with_interest(owner, Interest::READABLE) };
+    registered.map_err(|error| error.into_parts().1)
 }

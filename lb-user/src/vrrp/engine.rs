@@ -36,6 +36,7 @@ use crate::{
     net::{
         Net,
         announce::Announcer,
+        async_timer::AsyncTimer,
         monitor::{Event, Monitor},
     },
     types::{GroupName, IfIndex},
@@ -109,6 +110,7 @@ pub struct Engine {
     stopping: Option<oneshot::Sender<Duration>>,
     stopped: bool,
     ordinary_scheduling: Option<String>,
+    alarm: AsyncTimer,
     buffer: Box<[u8; RECEIVE_BUFFER]>,
 }
 
@@ -158,19 +160,24 @@ pub enum EngineError {
     /// The network cannot be watched.
     #[error("the network cannot be watched")]
     Monitor(#[source] crate::net::monitor::MonitorError),
+    /// No timer can be had.
+    #[error("the kernel gives no timer for adverts")]
+    Timer(#[source] std::io::Error),
 }
 
 impl Engine {
-    /// An engine without routers.
-    #[must_use]
+    /// An engine without routers, in this runtime.
+    ///
+    /// # Errors
+    /// [`EngineError::Timer`].
     pub fn new(
         net: Net,
         monitor: Monitor,
         records: Records,
         ends: Ends,
         ordinary_scheduling: Option<String>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, EngineError> {
+        Ok(Self {
             net,
             monitor,
             monitor_rests: false,
@@ -190,8 +197,9 @@ impl Engine {
             stopping: None,
             stopped: false,
             ordinary_scheduling,
+            alarm: AsyncTimer::new().map_err(EngineError::Timer)?,
             buffer: Box::new([0; RECEIVE_BUFFER]),
-        }
+        })
     }
 
     /// Runs until nobody can give orders any more. Dropping it leaves roles and addresses as they
@@ -208,7 +216,7 @@ impl Engine {
             tokio::select! {
                 biased;
                 () = port::readable(&self.ports) => {}
-                () = sleep_until(deadline) => {}
+                () = self.alarm.sleep_until(deadline) => {}
                 Some(done) = self.jobs.join_next() => match done {
                     Ok(done) => self.job_done(done),
                     Err(error) => tracing::error!(%error, "a job of VRRP ended early"),
@@ -381,13 +389,6 @@ impl Engine {
         }
         // Without an agent there are no scripts to run either.
         drop(self.ends.notices.send(notice));
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 

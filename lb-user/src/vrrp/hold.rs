@@ -100,15 +100,19 @@ impl Holdings {
             })
     }
 
-    /// Adds what is missing. Each address is announced as soon as it is there; routes come last,
-    /// since they may need an address.
+    /// Adds what is missing. Each address is announced as soon as it is there, and once before where a
+    /// burst is more than one: the data plane forwards for an address that the kernel does not have
+    /// yet, and the kernel may be long busy with somebody else's interfaces. Routes come last, since
+    /// they may need an address.
     pub async fn acquire(self: Arc<Self>, net: Net) -> Troubles {
+        let ahead = u8::from(self.repeat > 1);
+        self.announce_all(ahead).await;
         let add = |spec: AddressSpec| {
             let (holdings, net) = (Arc::clone(&self), net.clone());
             async move {
                 let added = net.add_address(&spec).await;
                 if added.is_ok() {
-                    holdings.announce_one(&spec);
+                    holdings.announce_one(&spec, holdings.repeat - ahead);
                 }
                 added.err().map(|error| chain(&error))
             }
@@ -156,19 +160,23 @@ impl Holdings {
 
     /// One burst for every address.
     pub async fn announce(self: Arc<Self>) -> Troubles {
-        for spec in &self.addresses {
-            self.announce_one(spec);
-            // Adverts come first: thousands of frames are not sent in one go.
-            tokio::task::yield_now().await;
-        }
+        self.announce_all(self.repeat).await;
         Troubles::new()
     }
 
-    fn announce_one(&self, spec: &AddressSpec) {
+    async fn announce_all(&self, times: u8) {
+        for spec in &self.addresses {
+            self.announce_one(spec, times);
+            // Adverts come first: thousands of frames are not sent in one go.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn announce_one(&self, spec: &AddressSpec, times: u8) {
         let Some(announcer) = self.announcers.get(&spec.interface) else {
             return;
         };
-        for _ in 0..self.repeat {
+        for _ in 0..times {
             // A full queue loses an announcement of several; the next burst makes up for it.
             if let Err(error) = announcer.announce(spec.address) {
                 tracing::debug!(address = %spec.address, %error, "an announcement was not sent");

@@ -227,7 +227,7 @@ async fn begin(
 ) -> Result<Engine, String> {
     let mut monitor = Monitor::open().map_err(|error| chain(&error))?;
     monitor.start(&net).await.map_err(|error| chain(&error))?;
-    Ok(Engine::new(net, monitor, records, ends, refused))
+    Engine::new(net, monitor, records, ends, refused).map_err(|error| chain(&error))
 }
 
 /// The thread answers within a turn.

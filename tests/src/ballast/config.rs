@@ -12,6 +12,8 @@ pub struct Config {
     pub interfaces: Vec<String>,
     /// `datapath.ring_memory`, where it is not the default.
     pub ring_memory: Option<&'static str>,
+    /// `datapath.connection_table_size`, where it is not the default.
+    pub connection_table_size: Option<u32>,
     /// `services`.
     pub services: Vec<Service>,
     /// Written at the end as it is: other top-level keys.
@@ -152,6 +154,9 @@ impl Display for Config {
         )?;
         if let Some(size) = self.ring_memory {
             writeln!(f, "  ring_memory: {size}")?;
+        }
+        if let Some(size) = self.connection_table_size {
+            writeln!(f, "  connection_table_size: {size}")?;
         }
         if !self.services.is_empty() {
             writeln!(f, "services:")?;

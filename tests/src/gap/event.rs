@@ -45,6 +45,15 @@ impl Event {
         matches!(self, Self::PowerOff | Self::LinkDown)
     }
 
+    /// How long the client looks, at least: as long whoever elects, since a longer look sees a longer
+    /// silence of the machine's own. A `ballast` that stops ends two seconds after its successor spoke.
+    pub(super) fn watched(self) -> Duration {
+        match self {
+            Self::CleanStop => Duration::from_secs(3),
+            Self::PowerOff | Self::LinkDown | Self::ProcessDeath => Duration::from_millis(300),
+        }
+    }
+
     /// Makes it happen to the balancer `index`.
     pub(super) fn happen(self, pair: &mut Pair<'_>, index: usize) -> Result<()> {
         match self {

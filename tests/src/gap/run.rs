@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result};
@@ -22,6 +22,8 @@ use crate::{
 pub struct Measurement {
     /// What the client saw.
     pub gap: Gap,
+    /// The longest silence in as long a time before the event: what this machine does by itself.
+    pub quiet: Duration,
     /// Where the master could not say goodbye: from its last advert to its successor's first.
     pub elected: Option<Duration>,
     /// Likewise, to the first answer. What the
@@ -47,8 +49,6 @@ pub struct Measurement {
 /// # Errors
 /// When the pair is not at rest before, or the other balancer does not become master.
 pub fn measure(pair: &mut Pair<'_>, event: Event, phase: f64) -> Result<Measurement> {
-    let before = pair.wait_until_at_rest()?;
-    let after = 1 - before;
     let (mut captures, mut servers) = (Vec::new(), Vec::new());
     for web in &pair.net.webs {
         let (switch, port) = web.port.tap();
@@ -57,6 +57,11 @@ pub fn measure(pair: &mut Pair<'_>, event: Event, phase: f64) -> Result<Measurem
     }
     let probes = Probes::start(&pair.net.client.host, SocketAddr::from((VIP, ECHO_PORT)))?;
     probes.wait_for_more(WARM_UP, LIMIT)?;
+    let warm = now();
+    pause(event.watched());
+    let quiet_until = now();
+    let before = pair.wait_until_at_rest()?;
+    let after = 1 - before;
 
     let adverts = Adverts::of(&pair.net.lbs[before])?;
     let successor = Adverts::of(&pair.net.lbs[after])?;
@@ -72,16 +77,19 @@ pub fn measure(pair: &mut Pair<'_>, event: Event, phase: f64) -> Result<Measurem
 
     let at = now();
     event.happen(pair, before)?;
+    let watched = Instant::now() + event.watched();
     pair.wait_for_master(after, master_down + LIMIT)?;
     event.wait_until_over(pair, before)?;
     probes
         .wait_for_more(SETTLE, LIMIT)
         .context("after the take-over")?;
+    pause(watched.saturating_duration_since(Instant::now()));
     let end = now() - nanos(LAST_ANSWERS);
     let trace = probes.stop()?;
 
     let start = at - nanos(LAST_ANSWERS);
     let gap = trace.gap(start, end);
+    let quiet = trace.gap(warm, quiet_until).silence;
     let sudden = event.is_sudden();
     let last_advert = latest().map(|advert| advert.at).filter(|_| sudden);
     let since_advert = last_advert.map(|last| gap.between.1.saturating_sub(stamp(last)));
@@ -98,6 +106,7 @@ pub fn measure(pair: &mut Pair<'_>, event: Event, phase: f64) -> Result<Measurem
     let forwarded_by = [forwarder(sent_before(at)), forwarder(sent_before(end))];
     Ok(Measurement {
         gap,
+        quiet,
         elected,
         since_advert: since_advert.map(Duration::from_nanos),
         stall: trace.worst_oversleep(start, end),

@@ -21,6 +21,8 @@ pub struct Row {
     pub stack: Stack,
     /// Silences, in the order they were measured.
     pub gaps: Vec<Duration>,
+    /// Silences of as long a time before each event, likewise.
+    pub quiet: Vec<Duration>,
     /// Probes without an answer, likewise.
     pub lost: Vec<usize>,
     /// From the last advert of a master that could not say goodbye to its successor's first, likewise.
@@ -44,6 +46,7 @@ impl Row {
             interval,
             stack,
             gaps: Vec::new(),
+            quiet: Vec::new(),
             lost: Vec::new(),
             elected: Vec::new(),
             since_advert: Vec::new(),
@@ -60,6 +63,7 @@ impl Row {
             return false;
         }
         self.gaps.push(measurement.gap.silence);
+        self.quiet.push(measurement.quiet);
         self.lost.push(measurement.gap.lost);
         self.elected.extend(measurement.elected);
         self.since_advert.extend(measurement.since_advert);
@@ -93,6 +97,10 @@ impl Row {
                 "p50": ms(self.median()),
                 "max": ms(self.max()),
                 "all": self.gaps.iter().map(|gap| ms(*gap)).collect::<Vec<_>>(),
+            },
+            "quiet_ms": {
+                "p50": ms(median(&self.quiet)),
+                "max": self.quiet.iter().max().map(|quiet| ms(*quiet)),
             },
             "lost": { "p50": median(&self.lost), "max": self.lost.iter().max() },
             "elected_ms": {
@@ -130,13 +138,14 @@ impl fmt::Display for Table {
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by_key(|row| (row.event, std::cmp::Reverse(row.interval), row.stack));
         let mut text = format!(
-            "{:14} {:>8}  {:10} {:>4} {:>10} {:>10} {:>11} {:>9} {:>8} {:>8} {:>8}\n",
+            "{:14} {:>8}  {:10} {:>4} {:>10} {:>10} {:>10} {:>11} {:>9} {:>8} {:>8} {:>8}\n",
             "event",
             "interval",
             "elected by",
             "runs",
             "gap p50",
             "gap max",
+            "quiet p50",
             "advert p50",
             "lost p50",
             "lost max",
@@ -150,13 +159,14 @@ impl fmt::Display for Table {
             };
             writeln!(
                 text,
-                "{:14} {:>8}  {:10} {:>4} {:>10} {:>10} {since:>11} {:>9} {:>8} {:>8} {:>8}",
+                "{:14} {:>8}  {:10} {:>4} {:>10} {:>10} {:>10} {since:>11} {:>9} {:>8} {:>8} {:>8}",
                 row.event,
                 format!("{:?}", row.interval),
                 row.stack.name(),
                 row.gaps.len(),
                 format!("{:.1} ms", ms(row.median())),
                 format!("{:.1} ms", ms(row.max())),
+                format!("{:.1} ms", ms(median(&row.quiet))),
                 median(&row.lost),
                 row.lost.iter().max().copied().unwrap_or_default(),
                 row.stalled,

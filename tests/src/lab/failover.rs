@@ -50,9 +50,7 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
         } else {
             flags.runs.min((flags.runs / 4).max(5))
         };
-        for stack in stacks.iter().copied() {
-            table.rows.extend(rows(stack, interval, &events, runs)?);
-        }
+        table.rows.extend(rows(&stacks, interval, &events, runs)?);
     }
     let shortest = flags.intervals.iter().min().copied().unwrap_or_default();
     let mut quiet = Vec::new();
@@ -76,57 +74,91 @@ pub(super) fn run(flags: &Flags) -> Result<()> {
     Ok(())
 }
 
-fn rows(stack: Stack, interval: Duration, events: &[Event], runs: usize) -> Result<Vec<Row>> {
-    let lab = Lab::new()?;
-    let measured = measure_all(&lab, stack, interval, events, runs);
+fn rows(stacks: &[Stack], interval: Duration, events: &[Event], runs: usize) -> Result<Vec<Row>> {
+    let labs: Vec<(Stack, Lab)> = stacks
+        .iter()
+        .map(|stack| Ok((*stack, Lab::new()?)))
+        .collect::<Result<_>>()?;
+    let measured = measure_all(&labs, interval, events, runs);
     if measured.is_err() {
-        lab.show_logs();
+        for (_, lab) in &labs {
+            lab.show_logs();
+        }
     }
-    measured.with_context(|| format!("{} at {interval:?}", stack.name()))
+    measured.with_context(|| format!("at {interval:?}"))
 }
 
+/// The stacks take turns: what else the machine is doing is the same for all.
 fn measure_all(
-    lab: &Lab,
-    stack: Stack,
+    labs: &[(Stack, Lab)],
     interval: Duration,
     events: &[Event],
     runs: usize,
 ) -> Result<Vec<Row>> {
-    let mut pair = Pair::start(lab, setup(stack, interval))?;
+    let mut pairs = labs
+        .iter()
+        .map(|(stack, lab)| Pair::start(lab, setup(*stack, interval)))
+        .collect::<Result<Vec<_>>>()?;
     let mut rows = Vec::new();
     for event in events.iter().copied() {
-        let mut row = Row::new(event, interval, stack);
-        // Evenly over the interval: when in it a master dies is what makes gaps differ.
-        while row.gaps.len() < runs {
+        let mut of_event: Vec<Row> = labs
+            .iter()
+            .map(|(stack, _)| Row::new(event, interval, *stack))
+            .collect();
+        for run in 0..runs {
+            // Evenly over the interval: when in it a master dies is what makes gaps differ.
             #[expect(clippy::cast_precision_loss, reason = "a few dozen")]
-            let phase = (row.gaps.len() as f64 + 0.5) / runs as f64;
-            let measurement = measure(&mut pair, event, phase)?;
-            let [_, after] = measurement.master;
-            let counts = row.add(&measurement, pair.net.lbs[after].host.name());
-            eprintln!(
-                "{:10} {interval:>6?} {event:13} {:>2}/{runs}: gap {:>7.1?}, {} lost, {} then {}{}",
-                stack.name(),
-                row.gaps.len(),
-                measurement.gap.silence,
-                measurement.gap.lost,
-                measurement.forwarded_by[0].as_deref().unwrap_or("nobody"),
-                measurement.forwarded_by[1].as_deref().unwrap_or("nobody"),
-                if counts {
-                    ""
-                } else {
-                    "; the machine stalled, again"
-                },
-            );
-            ensure!(
-                row.stalled <= 2 * runs + 10,
-                "the machine stalls all the time: {:?} in the latest measurement",
-                measurement.stall
-            );
-            restore(&mut pair, event, &measurement)?;
+            let phase = (run as f64 + 0.5) / runs as f64;
+            for (row, pair) in of_event.iter_mut().zip(&mut pairs) {
+                measure_until_it_counts(row, pair, phase, runs)
+                    .with_context(|| row.stack.name().to_owned())?;
+            }
         }
-        rows.push(row);
+        rows.extend(of_event);
     }
     Ok(rows)
+}
+
+/// One measurement for the row, repeated while the machine stalls; then the pair is at rest again, so
+/// that it disturbs nobody else's.
+fn measure_until_it_counts(
+    row: &mut Row,
+    pair: &mut Pair<'_>,
+    phase: f64,
+    runs: usize,
+) -> Result<()> {
+    loop {
+        let measurement = measure(pair, row.event, phase)?;
+        let [_, after] = measurement.master;
+        let counts = row.add(&measurement, pair.net.lbs[after].host.name());
+        eprintln!(
+            "{:10} {:>6?} {:13} {:>2}/{runs}: gap {:>7.1?} (before {:.1?}), {} lost, {} then {}{}",
+            row.stack.name(),
+            row.interval,
+            row.event,
+            row.gaps.len(),
+            measurement.gap.silence,
+            measurement.quiet,
+            measurement.gap.lost,
+            measurement.forwarded_by[0].as_deref().unwrap_or("nobody"),
+            measurement.forwarded_by[1].as_deref().unwrap_or("nobody"),
+            if counts {
+                ""
+            } else {
+                "; the machine stalled, again"
+            },
+        );
+        ensure!(
+            row.stalled <= 2 * runs + 10,
+            "the machine stalls all the time: {:?} in the latest measurement",
+            measurement.stall
+        );
+        restore(pair, row.event, &measurement)?;
+        pair.wait_until_at_rest()?;
+        if counts {
+            return Ok(());
+        }
+    }
 }
 
 /// Nobody preempts, so that each event is also the preparation of the next, on the other balancer.
@@ -215,6 +247,7 @@ fn or_all<T: Copy>(chosen: &[T], all: &[T]) -> Vec<T> {
 const CALM_TRIES: usize = 3;
 const NOTES: &str = "\
 gap: the longest silence between two answers to 1 kHz UDP probes, kernel receive timestamps; 1 ms: none.
+quiet: the same in as long a time before each event: a gap like it is the machine's.
 advert: from the last advert of a master that could not say goodbye to the first answer, whenever it went.
 lost: probes without an answer. stalled: measurements repeated because the canary overslept by more than 10 ms.
 Intervals of 1 s: version 2; shorter: version 3. Priorities 101 and 100, no preemption.
