@@ -32,7 +32,12 @@ pub mod tunnel;
 pub mod watch;
 mod xdp;
 
-use std::{io, sync::mpsc, thread, time::Duration};
+use std::{
+    io,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use futures_util::StreamExt as _;
 use netlink_packet_core::{
@@ -60,6 +65,8 @@ pub const PROTOCOL: u8 = 176;
 #[derive(Clone, Debug)]
 pub struct Net {
     handle: rtnetlink::Handle,
+    /// Held by who has the kernel promote addresses meanwhile ([`address::endangered`]).
+    promoting: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Net {
@@ -77,7 +84,8 @@ impl Net {
         // Without the ends of answers, a lost connection looks like an empty success.
         connection.set_forward_ack(true);
         connection.set_forward_done(true);
-        Ok((Self { handle }, connection))
+        let promoting = Arc::default();
+        Ok((Self { handle, promoting }, connection))
     }
 
     /// As [`Net::open`], and driven by a thread of its own, in the calling thread's namespace, until the

@@ -25,6 +25,7 @@ mod setups;
 mod support;
 mod vrrp_calm;
 mod vrrp_forged;
+mod vrrp_holdings;
 mod vrrp_many;
 mod vrrp_notify;
 mod vrrp_restart;

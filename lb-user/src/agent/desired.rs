@@ -276,14 +276,17 @@ impl Desired {
     }
 
     /// Says whose next hops are wanted: those of configured backends, of removed ones that still have
-    /// flows, and of peers.
+    /// flows, and of peers; where there are any, also the way to anywhere else.
     pub(super) fn want_targets(&self) {
         let mut targets = backend_addresses(&self.config);
         if let Some(datapath) = &self.datapath {
             let backends = datapath.bpf.applied().backends.values();
             targets.extend(backends.map(|backend| backend.info.address));
         }
-        targets.extend(&self.peers);
+        if !self.peers.is_empty() {
+            targets.extend(&self.peers);
+            targets.extend(hops::ANYWHERE);
+        }
         self.targets.send_if_modified(|old| {
             let modified = *old != targets;
             *old = targets;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use crate::{
@@ -83,7 +83,8 @@ pub(super) fn front(view: &NetView, interfaces: &[Interface], peers: &BTreeSet<I
 }
 
 /// The stations of the other balancers: only where they are on the link, and never a station that
-/// packets of ours go through, which may be a client's way to us as well.
+/// packets of ours go through, the default route's among them ([`ANYWHERE`]): it may be a client's way
+/// to us as well.
 fn peer_macs(view: &NetView, peers: &BTreeSet<IpAddr>) -> BTreeSet<Mac> {
     let routers: BTreeSet<IpAddr> = view
         .next_hops
@@ -102,6 +103,12 @@ fn peer_macs(view: &NetView, peers: &BTreeSet<IpAddr>) -> BTreeSet<Mac> {
         })
         .collect()
 }
+
+/// Addresses of nobody (RFC 5737, RFC 3849): the way there is the default route.
+pub(super) const ANYWHERE: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(203, 0, 113, 113)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x71)),
+];
 
 /// The ways to all backends.
 pub(super) fn hops(view: &NetView) -> BTreeMap<IpAddr, Hop> {
@@ -153,3 +160,6 @@ fn convert(hop: &NextHop, vlan_parents: &BTreeSet<IfIndex>) -> Hop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@
 //! * Duplicate address detection is off: it would make an IPv6 address wait for a second after every
 //!   takeover, and VRRP is there to see duplicates.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use futures_util::{StreamExt as _, stream};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -31,6 +31,8 @@ use super::{Net, PROTOCOL, RequestError};
 use crate::types::IfIndex;
 
 mod promote;
+
+pub use promote::endangered;
 
 /// An address an interface has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,42 +154,47 @@ impl Net {
     /// # Errors
     /// [`AddressError::Remove`].
     pub async fn remove_address(&self, spec: &AddressSpec) -> Result<bool, AddressError> {
-        let promoting = self.spare_others(std::slice::from_ref(spec)).await;
-        let result = self.withdraw(spec).await;
-        self.stop_promoting(promoting).await;
-        result
+        let mut removed = self.remove_addresses(std::slice::from_ref(spec)).await;
+        removed.pop().unwrap_or(Ok(false))
     }
 
     /// [`Net::remove_address`] for many, as [`Net::add_addresses`]. Of an IPv4 network's addresses the
     /// kernel may remove several at once: the answer for the others is `false`.
     pub async fn remove_addresses(&self, specs: &[AddressSpec]) -> Vec<Result<bool, AddressError>> {
-        let promoting = self.spare_others(specs).await;
-        let results = stream::iter(specs)
-            .map(|spec| self.withdraw(spec))
+        let endangered = if specs.iter().any(|spec| spec.address.is_ipv4()) {
+            // Virtual addresses have to go whatever happens.
+            let all = self.addresses().await.unwrap_or_default();
+            endangered(&all, specs)
+        } else {
+            BTreeSet::new()
+        };
+        self.remove_addresses_sparing(specs, endangered).await
+    }
+
+    /// [`Net::remove_addresses`] for who knows which interfaces have others that would go along: what
+    /// [`endangered`] says.
+    pub async fn remove_addresses_sparing(
+        &self,
+        specs: &[AddressSpec],
+        endangered: BTreeSet<IfIndex>,
+    ) -> Vec<Result<bool, AddressError>> {
+        // Or who is ready first sets it back under the others.
+        let _alone = match endangered.is_empty() {
+            true => None,
+            false => Some(self.promoting.lock().await),
+        };
+        let promoting = self.start_promoting(endangered).await;
+        let withdraw = |spec: AddressSpec| {
+            let net = self.clone();
+            async move { net.withdraw(&spec).await }
+        };
+        let results = stream::iter(specs.to_vec())
+            .map(withdraw)
             .buffered(AT_ONCE)
             .collect()
             .await;
         self.stop_promoting(promoting).await;
         results
-    }
-
-    /// Sees to it that no others go with these; where to [stop](Net::stop_promoting) that.
-    async fn spare_others(&self, specs: &[AddressSpec]) -> Vec<IfIndex> {
-        // A /32 has its network to itself.
-        if !specs
-            .iter()
-            .any(|spec| spec.address.is_ipv4() && spec.prefix < 32)
-        {
-            return Vec::new();
-        }
-        match self.addresses().await {
-            Ok(all) => {
-                let endangered = promote::endangered(&all, specs);
-                self.start_promoting(endangered).await
-            }
-            // Virtual addresses have to go whatever happens.
-            Err(_) => Vec::new(),
-        }
     }
 
     async fn withdraw(&self, spec: &AddressSpec) -> Result<bool, AddressError> {

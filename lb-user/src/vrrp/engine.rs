@@ -101,6 +101,8 @@ pub struct Engine {
     places: Vec<Place>,
     ports: BTreeMap<PortKey, Port>,
     announcers: BTreeMap<IfIndex, Arc<Announcer>>,
+    /// Interfaces that were up when last looked at.
+    up: BTreeSet<IfIndex>,
     observed: Observed,
     deadlines: BTreeSet<(Instant, UnitId)>,
     jobs: JoinSet<JobDone>,
@@ -189,6 +191,7 @@ impl Engine {
             places: Vec::new(),
             ports: BTreeMap::new(),
             announcers: BTreeMap::new(),
+            up: BTreeSet::new(),
             observed: Observed::default(),
             deadlines: BTreeSet::new(),
             jobs: JoinSet::new(),
@@ -311,6 +314,11 @@ impl Engine {
         let now = Instant::now();
         self.links_changed(now);
         self.inspect_soon(now);
+        let routers = self.units.values_mut().flat_map(|unit| &mut unit.routers);
+        let forgotten = routers.filter_map(|router| router.forget_silent(now).then_some(()));
+        if forgotten.count() > 0 {
+            self.publish_roles();
+        }
     }
 
     fn inspect_soon(&mut self, now: Instant) {

@@ -5,7 +5,11 @@
 //! what is ours is known without a list, also by the next agent. An address that somebody else added
 //! is used, and never removed.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use futures_util::{StreamExt as _, stream};
 
@@ -28,6 +32,15 @@ pub struct Holdings {
     pub announcers: BTreeMap<IfIndex, Arc<Announcer>>,
     /// Announcements in a burst.
     pub repeat: u8,
+}
+
+/// Addresses to remove: those that carry our mark.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// What is to go.
+    pub addresses: Vec<AddressSpec>,
+    /// Where others would go along: [`endangered`](crate::net::address::endangered).
+    pub shared: BTreeSet<IfIndex>,
 }
 
 /// How a job ended: everything that went wrong, in words.
@@ -103,15 +116,18 @@ impl Holdings {
     /// Adds what is missing. Each address is announced as soon as it is there, and once before where a
     /// burst is more than one: the data plane forwards for an address that the kernel does not have
     /// yet, and the kernel may be long busy with somebody else's interfaces. Routes come last, since
-    /// they may need an address.
-    pub async fn acquire(self: Arc<Self>, net: Net) -> Troubles {
-        let ahead = u8::from(self.repeat > 1);
+    /// they may need an address, and `old` routes go when the new ones are there.
+    ///
+    /// Where the addresses have been announced before (`again`), only those are announced that were
+    /// missing.
+    pub async fn acquire(self: Arc<Self>, net: Net, again: bool, old: Vec<Route>) -> Troubles {
+        let ahead = u8::from(self.repeat > 1 && !again);
         self.announce_all(ahead).await;
         let add = |spec: AddressSpec| {
             let (holdings, net) = (Arc::clone(&self), net.clone());
             async move {
                 let added = net.add_address(&spec).await;
-                if added.is_ok() {
+                if *added.as_ref().unwrap_or(&false) || (added.is_ok() && !again) {
                     holdings.announce_one(&spec, holdings.repeat - ahead);
                 }
                 added.err().map(|error| chain(&error))
@@ -128,33 +144,24 @@ impl Holdings {
                 troubles.push(chain(&error));
             }
         }
+        for route in old.iter().filter(|route| !self.routes.contains(route)) {
+            troubles.extend(remove_route(&net, route).await);
+        }
         let missing = self.missing.iter();
         troubles.extend(missing.map(|name| format!("there is no interface `{name}`")));
         troubles
     }
 
-    /// Removes what is ours: of `held`, the addresses that carry our mark.
-    pub async fn release(self: Arc<Self>, net: Net, held: Vec<AddressSpec>) -> Troubles {
+    /// Removes its routes, those it had before, and what `held` says.
+    pub async fn release(self: Arc<Self>, net: Net, held: Held, old: Vec<Route>) -> Troubles {
         let mut troubles = Troubles::new();
-        for route in &self.routes {
-            if let Err(error) = net.remove_route(route).await {
-                troubles.push(chain(&error));
-            }
+        for route in self.routes.iter().chain(&old) {
+            troubles.extend(remove_route(&net, route).await);
         }
-        let remove = |spec: AddressSpec| {
-            let net = net.clone();
-            async move {
-                let removed = net.remove_address(&spec).await;
-                removed.err().map(|error| chain(&error))
-            }
-        };
-        let removed: Troubles = stream::iter(held)
-            .map(remove)
-            .buffer_unordered(IN_FLIGHT)
-            .filter_map(std::future::ready)
-            .collect()
-            .await;
-        troubles.extend(removed);
+        let Held { addresses, shared } = held;
+        let removed = net.remove_addresses_sparing(&addresses, shared).await;
+        let errors = removed.into_iter().filter_map(Result::err);
+        troubles.extend(errors.map(|error| chain(&error)));
         troubles
     }
 
@@ -183,6 +190,11 @@ impl Holdings {
             }
         }
     }
+}
+
+async fn remove_route(net: &Net, route: &Route) -> Option<String> {
+    let removed = net.remove_route(route).await;
+    removed.err().map(|error| chain(&error))
 }
 
 fn everywhere(family: Family) -> ipnet::IpNet {

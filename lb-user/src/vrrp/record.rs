@@ -2,7 +2,7 @@
 //! last spoke.
 //!
 //! One small file for each router in `runtime_dir/vrrp/`, one line of fixed width, overwritten in
-//! place: `master 0000012345.678901234`, seconds of `CLOCK_BOOTTIME`. An agent that begins before any
+//! place: `master 0000012345.678901234 120`, seconds of `CLOCK_BOOTTIME` and the effective priority. An agent that begins before any
 //! peer can have missed its predecessor's adverts goes on as master, and nobody notices.
 
 use std::{
@@ -16,7 +16,10 @@ use std::{
 use nix::time::{ClockId, clock_gettime};
 
 use super::machine::Role;
-use crate::{config::model::VrrpInstance, types::InstanceName};
+use crate::{
+    config::model::VrrpInstance,
+    types::{InstanceName, Priority},
+};
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +44,8 @@ pub struct Left {
     pub master: bool,
     /// The time since its last advert.
     pub silent: Duration,
+    /// What its tracking made of its priority.
+    pub priority: Option<Priority>,
 }
 
 impl Records {
@@ -103,15 +108,15 @@ impl Left {
 }
 
 impl Record {
-    /// Notes the role, and that an advert was sent just now.
-    pub fn note(&mut self, role: Role) {
+    /// Notes role and effective priority, and that an advert was sent just now.
+    pub fn note(&mut self, role: Role, priority: Priority) {
         // Only a master's time matters.
         if role != Role::Master && role == self.role {
             return;
         }
         self.role = role;
         if let Some(file) = &self.file {
-            let line = render(role, boot_time());
+            let line = render(role, boot_time(), priority);
             if let Err(error) = file.write_all_at(line.as_bytes(), 0) {
                 tracing::warn!(%error, "the role cannot be recorded: a restart will change it");
                 self.file = None;
@@ -134,17 +139,25 @@ pub fn can_resume(runtime_dir: &Path, instances: &[VrrpInstance]) -> bool {
     })
 }
 
-fn render(role: Role, at: Duration) -> String {
+fn render(role: Role, at: Duration, priority: Priority) -> String {
     let role = if role == Role::Master {
         "master"
     } else {
         "backup"
     };
-    format!("{role} {:010}.{:09}\n", at.as_secs(), at.subsec_nanos())
+    let (seconds, nanoseconds) = (at.as_secs(), at.subsec_nanos());
+    format!(
+        "{role} {seconds:010}.{nanoseconds:09} {:03}\n",
+        priority.get()
+    )
 }
 
 fn parse(line: &str, now: Duration) -> Option<Left> {
-    let (role, at) = line.trim_end().split_once(' ')?;
+    let mut words = line.split_whitespace();
+    let (role, at) = (words.next()?, words.next()?);
+    let priority = words
+        .next()
+        .and_then(|word| Priority::new(word.parse().ok()?));
     let (seconds, nanoseconds) = at.split_once('.')?;
     let at = Duration::new(seconds.parse().ok()?, 0)
         + Duration::from_nanos(nanoseconds.parse().ok().filter(|n| *n < 1_000_000_000)?);
@@ -152,6 +165,7 @@ fn parse(line: &str, now: Duration) -> Option<Left> {
         master: role == "master",
         // From the future: another boot.
         silent: now.checked_sub(at)?,
+        priority,
     })
 }
 

@@ -143,6 +143,13 @@ impl Effective {
     pub fn may_start(&self) -> bool {
         self.fault.is_empty() && self.waiting.is_empty()
     }
+
+    /// Whether everything that has a weight is known.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let mut causes = self.contributions.iter().map(|one| &one.cause);
+        causes.all(|cause| cause.state != State::Unknown)
+    }
 }
 
 /// An input in a state: `interface eth1 down`.

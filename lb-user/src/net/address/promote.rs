@@ -23,18 +23,28 @@ use crate::{
 mod tests;
 
 /// Pure: the interfaces on which removing `specs` would take other addresses along.
-pub(super) fn endangered(all: &[Address], specs: &[AddressSpec]) -> BTreeSet<IfIndex> {
+#[must_use]
+pub fn endangered<'a>(
+    all: impl IntoIterator<Item = &'a Address> + Clone,
+    specs: &[AddressSpec],
+) -> BTreeSet<IfIndex> {
+    // A /32 has its network to itself.
+    let shares = |spec: &AddressSpec| spec.address.is_ipv4() && spec.prefix < 32;
+    if !specs.iter().any(shares) {
+        return BTreeSet::new();
+    }
     let going = |own: &Address| {
         specs.iter().any(|spec| {
             (spec.address, spec.interface, spec.prefix) == (own.address, own.interface, own.prefix)
         })
     };
     let firsts = all
-        .iter()
+        .clone()
+        .into_iter()
         .filter(|own| own.address.is_ipv4() && !own.secondary && going(own));
     firsts
         .filter(|first| {
-            all.iter().any(|other| {
+            all.clone().into_iter().any(|other| {
                 other.secondary
                     && other.interface == first.interface
                     && other.prefix == first.prefix

@@ -1,6 +1,8 @@
 //! From a machine's actions to the wire and the agent.
 
-use std::{net::IpAddr, time::SystemTime};
+use std::{collections::BTreeSet, net::IpAddr, time::SystemTime};
+
+use lb_common::limits::MAX_PEERS;
 
 use super::{
     super::{
@@ -84,7 +86,8 @@ impl Engine {
         }
         if sent {
             router.counters.sent += 1;
-            router.record.note(unit.group.machine(place.member).role());
+            let role = unit.group.machine(place.member).role();
+            router.record.note(role, router.effective.priority);
         }
     }
 
@@ -97,7 +100,9 @@ impl Engine {
         if before.role == published.role {
             return false;
         }
-        router.record.note(published.role);
+        router
+            .record
+            .note(published.role, router.effective.priority);
         if before.role != Role::Initialize {
             router.transitions += 1;
         }
@@ -149,13 +154,18 @@ impl Engine {
     /// What the agent follows.
     pub(super) fn publish_roles(&self) {
         let routers = || self.routers();
+        let mut peers = BTreeSet::new();
+        for peer in routers().flat_map(Router::peers) {
+            // What the data plane has room for.
+            if peers.len() < MAX_PEERS {
+                peers.insert(peer);
+            }
+        }
         let roles = Roles {
             routers: routers()
                 .map(|router| (router.instance.name.clone(), router.role()))
                 .collect(),
-            peers: routers()
-                .flat_map(|router| router.peers.iter().copied())
-                .collect(),
+            peers,
             awaiting: routers().filter(|router| router.was_master).count(),
         };
         self.ends.roles.send_if_modified(|old| {

@@ -3,10 +3,16 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use super::{
-    super::{hold::Troubles, machine::Role},
+    super::{
+        hold::{Held, Holdings, Troubles},
+        machine::Role,
+    },
     Engine, JobDone, JobKind, Place,
 };
-use crate::{net::address::AddressSpec, types::IfIndex};
+use crate::{
+    net::address::{Address, AddressSpec, endangered},
+    types::IfIndex,
+};
 
 impl Engine {
     /// Begins the job that brings a router's addresses in line with its role, unless one runs.
@@ -21,10 +27,19 @@ impl Engine {
         let kind = match router.role() {
             Role::Master if !router.holds => JobKind::Acquire,
             Role::Master if router.announced != router.published.announce => JobKind::Announce,
-            Role::Initialize | Role::Backup | Role::Fault if router.holds => JobKind::Release,
+            Role::Initialize | Role::Backup | Role::Fault
+                if router.holds || !router.old_routes.is_empty() =>
+            {
+                JobKind::Release
+            }
             _ => return,
         };
         router.busy = true;
+        let again = router.announced == router.published.announce;
+        let old = match kind {
+            JobKind::Announce => Vec::new(),
+            JobKind::Acquire | JobKind::Release => std::mem::take(&mut router.old_routes),
+        };
         if kind != JobKind::Release {
             router.announced = router.published.announce;
             router.counters.announcements += 1;
@@ -38,16 +53,16 @@ impl Engine {
         match kind {
             JobKind::Acquire => {
                 self.jobs
-                    .spawn(async move { done(holdings.acquire(net).await) });
+                    .spawn(async move { done(holdings.acquire(net, again, old).await) });
             }
             JobKind::Announce => {
                 self.jobs
                     .spawn(async move { done(holdings.announce().await) });
             }
             JobKind::Release => {
-                let ours = self.removable(&holdings.addresses);
+                let held = self.removable(&holdings.addresses);
                 self.jobs
-                    .spawn(async move { done(holdings.release(net, ours).await) });
+                    .spawn(async move { done(holdings.release(net, held, old).await) });
             }
         }
     }
@@ -85,7 +100,7 @@ impl Engine {
     }
 
     /// All but those that somebody else added.
-    fn removable(&self, addresses: &[AddressSpec]) -> Vec<AddressSpec> {
+    fn removable(&self, addresses: &[AddressSpec]) -> Held {
         let foreign: BTreeSet<(IfIndex, IpAddr)> = self
             .monitor
             .addresses()
@@ -93,7 +108,15 @@ impl Engine {
             .map(|address| (address.interface, address.address))
             .collect();
         let mine = |spec: &&AddressSpec| !foreign.contains(&(spec.interface, spec.address));
-        addresses.iter().filter(mine).cloned().collect()
+        self.held(addresses.iter().filter(mine).cloned().collect())
+    }
+
+    fn held(&self, addresses: Vec<AddressSpec>) -> Held {
+        let all: Vec<&Address> = self.monitor.addresses().collect();
+        Held {
+            shared: endangered(all, &addresses),
+            addresses,
+        }
     }
 
     /// Compares the host's addresses with what the roles want: puts back what a master lost, removes
@@ -104,7 +127,7 @@ impl Engine {
             .addresses()
             .map(|address| (address.interface, address.address))
             .collect();
-        let mut kept: BTreeSet<(IfIndex, IpAddr)> = BTreeSet::new();
+        let mut kept: BTreeSet<(IfIndex, IpAddr, u8)> = BTreeSet::new();
         let mut lost: Vec<Place> = Vec::new();
         for (id, unit) in &mut self.units {
             for (member, router) in unit.routers.iter_mut().enumerate() {
@@ -112,8 +135,9 @@ impl Engine {
                 let keys = addresses.map(|spec| (spec.interface, spec.address));
                 let master = router.role() == Role::Master;
                 // One that has not begun may be about to go on with what its predecessor left.
-                if master || router.busy || !unit.started {
-                    kept.extend(keys.clone());
+                if master || router.busy || (router.resumes && !unit.started) {
+                    let addresses = router.holdings.addresses.iter();
+                    kept.extend(addresses.map(|spec| (spec.interface, spec.address, spec.prefix)));
                 }
                 if master && !router.busy && (router.holds || router.trouble.is_some()) {
                     let missing: Vec<IpAddr> = keys
@@ -141,12 +165,12 @@ impl Engine {
         self.remove_strays(&kept);
     }
 
-    fn remove_strays(&mut self, kept: &BTreeSet<(IfIndex, IpAddr)>) {
+    fn remove_strays(&mut self, kept: &BTreeSet<(IfIndex, IpAddr, u8)>) {
         let strays: Vec<AddressSpec> = self
             .monitor
             .addresses()
             .filter(|address| address.ours)
-            .filter(|address| !kept.contains(&(address.interface, address.address)))
+            .filter(|address| !kept.contains(&(address.interface, address.address, address.prefix)))
             .map(|address| AddressSpec {
                 interface: address.interface,
                 address: address.address,
@@ -158,12 +182,13 @@ impl Engine {
             return;
         }
         let net = self.net.clone();
-        let nothing = Arc::new(super::super::hold::Holdings::default());
+        let nothing = Arc::new(Holdings::default());
+        let held = self.held(strays);
         self.jobs.spawn(async move {
             JobDone {
                 of: None,
                 kind: JobKind::Release,
-                troubles: nothing.release(net, strays).await,
+                troubles: nothing.release(net, held, Vec::new()).await,
             }
         });
     }

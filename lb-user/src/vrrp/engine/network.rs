@@ -1,11 +1,16 @@
 //! Interfaces and addresses of this host, as far as virtual routers need them.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+    time::Instant,
+};
 
 use super::{
     super::{
         hold::Holdings,
-        machine::{Input as MachineInput, Start},
+        machine::{Input as MachineInput, Role, Start},
         socket::Socket,
         sync_group::Group,
         track::{Input, State},
@@ -38,7 +43,35 @@ impl Engine {
             self.observed.set(Input::Interface(name), state);
         }
         self.refresh_holdings();
+        self.restore_routes();
         self.track_all(now);
+    }
+
+    /// The kernel drops the routes of an interface that goes down, also one that nobody tracks: masters
+    /// add theirs again when one is back.
+    fn restore_routes(&mut self) {
+        let links = self.monitor.links().filter(|link| link.up);
+        let up: BTreeSet<IfIndex> = links.map(|link| link.index).collect();
+        let back = !up.is_subset(&self.up);
+        self.up = up;
+        if !back {
+            return;
+        }
+        let mut lost = Vec::new();
+        for (id, unit) in &mut self.units {
+            for (member, router) in unit.routers.iter_mut().enumerate() {
+                if router.holds
+                    && router.role() == Role::Master
+                    && !router.holdings.routes.is_empty()
+                {
+                    router.holds = false;
+                    lost.push(Place { unit: *id, member });
+                }
+            }
+        }
+        for place in lost {
+            self.settle(place);
+        }
     }
 
     /// A socket for each interface that is there; another when it was replaced.
@@ -93,9 +126,16 @@ impl Engine {
                 if holdings.same_as(&router.holdings) {
                     continue;
                 }
+                let old = router.holdings.routes.iter();
+                let gone = old.filter(|route| !holdings.routes.contains(route));
+                if router.role() == Role::Master {
+                    router.old_routes.extend(gone.cloned());
+                }
                 // An interface came anew: nothing of ours is on it.
                 router.holds &= holdings.addresses == router.holdings.addresses
                     && holdings.routes == router.holdings.routes;
+                // Also where only the Ethernet address is another: it is to be announced.
+                router.announced = 0;
                 router.holdings = Arc::new(holdings);
                 changed.push(Place { unit: *id, member });
             }
@@ -126,7 +166,7 @@ impl Engine {
                 }
             }
             if !unit.started && !self.stopped {
-                unit.started = start(&mut unit.group, &unit.routers, now);
+                unit.started = start(&mut unit.group, &mut unit.routers, now);
             }
             self.act(id);
         }
@@ -139,29 +179,36 @@ impl Engine {
             .flat_map(|router| &router.instance.virtual_addresses)
             .map(|address| address.vip.addr())
             .collect();
+        // The interface's own first, and not an alias: the kernel's order is not known here.
+        let mut usable: BTreeMap<(IfIndex, Family), Vec<&Address>> = BTreeMap::new();
+        for address in self.monitor.addresses() {
+            let family = Family::of(address.address);
+            let own = !address.ours
+                && !address.tentative
+                && !virtuals.contains(&address.address)
+                && (family == Family::V4 || is_link_local(address.address));
+            if own {
+                let place = (address.interface, family);
+                usable.entry(place).or_default().push(address);
+            }
+        }
+        for addresses in usable.values_mut() {
+            addresses.sort_by_key(|address| (address.secondary, is_alone(address)));
+        }
         let monitor = &self.monitor;
         for router in self.units.values_mut().flat_map(|unit| &mut unit.routers) {
             let (name, family): PortKey = router.port();
             let link = monitor.link(&name).map(|link| link.index);
-            let usable = |address: &&Address| {
-                Some(address.interface) == link
-                    && Family::of(address.address) == family
-                    && !address.ours
-                    && !address.tentative
-                    && !virtuals.contains(&address.address)
-                    && (family == Family::V4 || is_link_local(address.address))
-            };
             let found: Vec<IpAddr> = match router.instance.unicast_source {
-                Some(wanted) => monitor
-                    .addresses()
-                    .map(|address| address.address)
-                    .filter(|address| *address == wanted)
-                    .collect(),
-                None => monitor
-                    .addresses()
-                    .filter(usable)
-                    .map(|address| address.address)
-                    .collect(),
+                Some(wanted) => {
+                    let mut all = monitor.addresses().map(|address| address.address);
+                    all.find(|address| *address == wanted).into_iter().collect()
+                }
+                None => {
+                    let usable = link.and_then(|link| usable.get(&(link, family)));
+                    let usable = usable.into_iter().flatten();
+                    usable.map(|address| address.address).collect()
+                }
             };
             // One that still is there is not changed for another.
             let kept = router.source.filter(|source| found.contains(source));
@@ -171,7 +218,7 @@ impl Engine {
 }
 
 /// Begins a unit whose routers all know what they must; whether it did.
-fn start(group: &mut Group, routers: &[Router], now: Instant) -> bool {
+fn start(group: &mut Group, routers: &mut [Router], now: Instant) -> bool {
     // A predecessor's role cannot wait for a script's first result.
     let resumes = routers.iter().all(|router| router.resumes);
     if !resumes && !routers.iter().all(Router::may_start) {
@@ -188,13 +235,17 @@ fn start(group: &mut Group, routers: &[Router], now: Instant) -> bool {
         })
         .collect();
     group.start(now, &starts);
+    for (member, router) in routers.iter_mut().enumerate() {
+        // A master adds what is missing; any other gives back what there is.
+        router.holds = router.left && group.machine(member).role() != Role::Master;
+        if !resumes {
+            router.inherited = None;
+        }
+    }
     true
 }
 
-fn announcer(
-    open: &mut std::collections::BTreeMap<IfIndex, Arc<Announcer>>,
-    link: &Link,
-) -> Option<Arc<Announcer>> {
+fn announcer(open: &mut BTreeMap<IfIndex, Arc<Announcer>>, link: &Link) -> Option<Arc<Announcer>> {
     if let Some(announcer) = open.get(&link.index) {
         return Some(Arc::clone(announcer));
     }
@@ -218,4 +269,9 @@ fn is_link_local(address: IpAddr) -> bool {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),
     }
+}
+
+/// Without a network of its own, as aliases and the addresses of services are.
+fn is_alone(address: &Address) -> bool {
+    address.address.is_ipv4() && address.prefix == 32
 }

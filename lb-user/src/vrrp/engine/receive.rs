@@ -74,7 +74,7 @@ impl Engine {
                 return None;
             }
         };
-        let news = note(router, received.source, &advert, form);
+        let news = note(router, received.source, &advert, form, now);
         if news {
             self.publish_roles();
         }
@@ -117,7 +117,13 @@ fn judge(
 }
 
 /// Counts it, and looks at what it says beside the election. Whether the agent must know.
-fn note(router: &mut Router, source: IpAddr, advert: &Advert, form: ChecksumForm) -> bool {
+fn note(
+    router: &mut Router,
+    source: IpAddr,
+    advert: &Advert,
+    form: ChecksumForm,
+    now: Instant,
+) -> bool {
     router.counters.received += 1;
     if advert.version == VrrpVersion::V3 && router.instance.family == Family::V4 {
         *router
@@ -126,7 +132,7 @@ fn note(router: &mut Router, source: IpAddr, advert: &Advert, form: ChecksumForm
             .entry(form.name())
             .or_default() += 1;
     }
-    let mut news = router.peers.insert(source);
+    let mut news = router.hear(source, now);
     if advert.priority == Priority::RELEASE {
         router.counters.released += 1;
     } else {

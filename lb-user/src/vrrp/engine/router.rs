@@ -1,6 +1,13 @@
 //! What the engine keeps for one router beside its machine.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use lb_common::limits::MAX_PEERS;
 
 use super::super::{
     hold::Holdings,
@@ -11,7 +18,7 @@ use super::super::{
     wire::Authentication,
 };
 use super::port::PortKey;
-use crate::{config::model::VrrpInstance, types::Priority};
+use crate::{config::model::VrrpInstance, net::route::Route, types::Priority};
 
 /// See the head of this file.
 pub(super) struct Router {
@@ -25,7 +32,14 @@ pub(super) struct Router {
     pub(super) record: Record,
     /// As the predecessor left it.
     pub(super) resumes: bool,
+    /// The priority a resumed role was won with, until everything that it was made of is known again:
+    /// with less, a peer would take the role before the first script has run.
+    pub(super) inherited: Option<Priority>,
     pub(super) holdings: Arc<Holdings>,
+    /// A predecessor left addresses and routes behind.
+    pub(super) left: bool,
+    /// Routes it held under another configuration, or on another interface of the name.
+    pub(super) old_routes: Vec<Route>,
     /// A job runs for it.
     pub(super) busy: bool,
     /// All its addresses and routes have been added, as far as we know.
@@ -33,7 +47,8 @@ pub(super) struct Router {
     /// The number of the last announcement made.
     pub(super) announced: u64,
     pub(super) trouble: Option<String>,
-    pub(super) peers: BTreeSet<IpAddr>,
+    /// Who was listened to, and when last.
+    heard: BTreeMap<IpAddr, Instant>,
     pub(super) differing: Option<Vec<IpAddr>>,
     pub(super) counters: Counters,
     pub(super) transitions: u64,
@@ -45,7 +60,6 @@ pub(super) struct Router {
 impl Router {
     pub(super) fn new(instance: VrrpInstance, record: Record, observed: &Observed) -> Self {
         let tracked = tracked(&instance.interface, &instance.track);
-        let peers = instance.unicast.iter().flat_map(|unicast| &unicast.peers);
         Self {
             authentication: authentication(&instance),
             effective: effective(instance.priority, &tracked, observed),
@@ -58,12 +72,15 @@ impl Router {
             },
             record,
             resumes: false,
+            inherited: None,
             holdings: Arc::default(),
+            left: false,
+            old_routes: Vec::new(),
             busy: false,
             holds: false,
             announced: 0,
             trouble: None,
-            peers: peers.copied().collect(),
+            heard: BTreeMap::new(),
             differing: None,
             counters: Counters::default(),
             transitions: 0,
@@ -85,6 +102,38 @@ impl Router {
     /// Works out the priority anew.
     pub(super) fn observe(&mut self, observed: &Observed) {
         self.effective = effective(self.instance.priority, &self.tracked, observed);
+        if self.effective.is_complete() {
+            self.inherited = None;
+        }
+        if let Some(inherited) = self.inherited {
+            self.effective.priority = inherited;
+        }
+    }
+
+    /// A router spoke; whether that is news.
+    pub(super) fn hear(&mut self, source: IpAddr, now: Instant) -> bool {
+        // Sources are not proved: an attacker on the link has as many as it likes.
+        if self.heard.len() >= MAX_PEERS && !self.heard.contains_key(&source) {
+            return false;
+        }
+        self.heard.insert(source, now).is_none()
+    }
+
+    /// Forgets those that have long said nothing: their addresses may have become others'. Whether
+    /// there were any.
+    pub(super) fn forget_silent(&mut self, now: Instant) -> bool {
+        let limit = FORGET_AFTER.max(10 * self.instance.advertisement_interval);
+        let before = self.heard.len();
+        self.heard
+            .retain(|_, at| now.saturating_duration_since(*at) < limit);
+        self.heard.len() != before
+    }
+
+    /// The other routers: those configured, then those heard.
+    pub(super) fn peers(&self) -> impl Iterator<Item = IpAddr> {
+        let unicast = self.instance.unicast.iter();
+        let configured = unicast.flat_map(|unicast| &unicast.peers);
+        configured.chain(self.heard.keys()).copied()
     }
 
     pub(super) fn role(&self) -> Role {
@@ -152,3 +201,7 @@ fn authentication(instance: &VrrpInstance) -> Authentication {
         .as_ref()
         .map_or(Authentication::None, Authentication::simple)
 }
+
+/// How long a router that was heard counts as one, at least. Only a master speaks: a balancer that lost
+/// the role is known to the new one for as long.
+const FORGET_AFTER: Duration = Duration::from_secs(60);

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     super::{
+        hold::Held,
         machine::{Input as MachineInput, MachineConfig, Role},
         sync_group::Group,
         track::Input,
@@ -65,13 +66,12 @@ impl Engine {
     }
 
     fn update(&mut self, unit: &mut Unit, wanted: Wanted) {
-        unit.name = wanted.name;
-        for (router, instance) in unit.routers.iter_mut().zip(wanted.members) {
-            if router.instance.virtual_routes != instance.virtual_routes {
-                remove_routes(&mut self.jobs, &self.net, router);
+        for router in &mut unit.routers {
+            if let Some(instance) = wanted.member(router) {
+                router.reconfigure(instance.clone(), &self.observed);
             }
-            router.reconfigure(instance, &self.observed);
         }
+        unit.name = wanted.name;
     }
 
     /// The end of a unit: its routers give up, and what they hold is removed.
@@ -112,8 +112,11 @@ impl Engine {
                 let mut router = Router::new(instance, record, &self.observed);
                 let was_master = left.is_some_and(|left| left.master);
                 router.resumes = left.is_some_and(|left| left.can_resume(interval));
-                // Too late to go on: what it held is removed when it begins as backup.
-                router.holds = was_master && !router.resumes;
+                router.inherited = left
+                    .and_then(|left| left.priority)
+                    .filter(|_| router.resumes);
+                // What it held is removed when it begins as backup.
+                router.left = was_master;
                 router
             })
             .collect();
@@ -170,15 +173,17 @@ impl Engine {
 
 impl Wanted {
     fn fits(&self, unit: &Unit) -> bool {
-        self.name == unit.name
-            && self.members.len() == unit.routers.len()
-            && self
-                .members
-                .iter()
-                .zip(&unit.routers)
-                .all(|(wanted, router)| {
-                    wanted.name == router.instance.name && router.is_same(wanted)
-                })
+        // Whatever the group is called, and in whatever order its members are written.
+        self.members.len() == unit.routers.len()
+            && unit.routers.iter().all(|router| {
+                let same = self.member(router);
+                same.is_some_and(|wanted| router.is_same(wanted))
+            })
+    }
+
+    fn member(&self, router: &Router) -> Option<&VrrpInstance> {
+        let mut members = self.members.iter();
+        members.find(|wanted| wanted.name == router.instance.name)
     }
 }
 
@@ -209,8 +214,7 @@ fn units(setup: &Setup) -> Vec<Wanted> {
     units
 }
 
-/// Routes are not watched: those of a router that goes, or gets others, are taken away now. A master
-/// that stays adds its new ones right after.
+/// Routes are not watched: those of a router that goes are taken away now.
 fn remove_routes(jobs: &mut tokio::task::JoinSet<JobDone>, net: &crate::net::Net, router: &Router) {
     if router.holdings.routes.is_empty() {
         return;
@@ -221,7 +225,7 @@ fn remove_routes(jobs: &mut tokio::task::JoinSet<JobDone>, net: &crate::net::Net
         JobDone {
             of: None,
             kind: JobKind::Release,
-            troubles: holdings.release(net, Vec::new()).await,
+            troubles: holdings.release(net, Held::default(), Vec::new()).await,
         }
     });
 }

@@ -6,29 +6,45 @@ fn name() -> InstanceName {
     NAME.replace(' ', "_").parse().unwrap()
 }
 
+fn priority(number: u8) -> Priority {
+    Priority::new(number).unwrap()
+}
+
 #[test]
 fn a_line_is_read_back_with_the_time_since() {
-    let line = render(Role::Master, Duration::new(1000, 5));
+    let line = render(Role::Master, Duration::new(1000, 5), priority(120));
     let left = parse(&line, Duration::new(1002, 5)).unwrap();
     assert_eq!(
         left,
         Left {
             master: true,
-            silent: Duration::from_secs(2)
+            silent: Duration::from_secs(2),
+            priority: Some(priority(120)),
         }
     );
 }
 
 #[test]
+fn a_line_of_an_agent_that_wrote_no_priority_is_read() {
+    let left = parse("master 0000001000.000000000\n", Duration::from_secs(1001)).unwrap();
+    assert!(left.master);
+    assert_eq!(left.priority, None);
+}
+
+#[test]
 fn every_line_has_the_same_length() {
-    let short = render(Role::Backup, Duration::ZERO);
-    let long = render(Role::Master, Duration::new(9_999_999_999, 999_999_999));
+    let short = render(Role::Backup, Duration::ZERO, priority(1));
+    let long = render(
+        Role::Master,
+        Duration::new(9_999_999_999, 999_999_999),
+        priority(254),
+    );
     assert_eq!(short.len(), long.len());
 }
 
 #[test]
 fn a_line_of_another_boot_or_of_nobody_says_nothing() {
-    let line = render(Role::Master, Duration::from_secs(1000));
+    let line = render(Role::Master, Duration::from_secs(1000), priority(1));
     assert_eq!(parse(&line, Duration::from_secs(10)), None);
     for line in [
         "",
@@ -47,6 +63,7 @@ fn a_role_outlives_its_agent_for_three_intervals() {
     let left = |master, millis| Left {
         master,
         silent: Duration::from_millis(millis),
+        priority: None,
     };
     assert!(left(true, 2999).can_resume(interval));
     assert!(!left(true, 3000).can_resume(interval));
@@ -59,10 +76,10 @@ fn the_next_agent_finds_the_role_of_the_last() {
     let records = Records::open(dir.path()).unwrap();
     let (left, mut record) = records.router(&name());
     assert_eq!(left, None);
-    record.note(Role::Master);
+    record.note(Role::Master, priority(100));
     let (left, mut record) = records.router(&name());
     assert!(left.is_some_and(|left| left.master));
-    record.note(Role::Backup);
+    record.note(Role::Backup, priority(100));
     let (left, _) = records.router(&name());
     assert!(left.is_some_and(|left| !left.master));
     records.remove(&name());
