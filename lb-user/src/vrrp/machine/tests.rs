@@ -4,7 +4,9 @@ use super::*;
 
 mod table;
 
+mod announcing;
 mod pauses;
+mod timing;
 
 const SECOND: Duration = Duration::from_secs(1);
 
