@@ -24,7 +24,8 @@
 //! * `initial_state: master` listens for one interval and skew instead of three: a living master is
 //!   heard in that time, and a dead one missed for no longer.
 //! * A router that was not running for a while (SIGSTOP, a paused machine) listens before it speaks
-//!   again, for one interval and skew: see [`Machine::overslept`].
+//!   again, for one interval and skew: see [`Machine::overslept`]. If it was master and hears another
+//!   now, it takes its leave as above.
 
 use std::{
     collections::VecDeque,
@@ -195,6 +196,8 @@ pub struct Machine {
     preempting: bool,
     /// After a pause: nothing makes it master before this time.
     listens_until: Option<Instant>,
+    /// It was master before a pause, and nobody knows that it gave up.
+    farewell: bool,
     /// Grouped: why it wants to be master.
     wants: Option<Reason>,
     faulty: bool,
@@ -229,6 +232,7 @@ impl Machine {
             expected: Reason::MasterSilent,
             preempting: false,
             listens_until: None,
+            farewell: false,
             wants: None,
             faulty: false,
             announce: 0,
@@ -437,6 +441,7 @@ impl Machine {
             (Role::Master, Input::Paused) => {
                 self.become_backup(now, Reason::Paused, Self::hearing);
                 self.listens_until = self.timers.get(Timer::MasterDown);
+                self.farewell = true;
             }
             (Role::Backup, Input::Paused) => self.listen_again(now),
             (Role::Initialize | Role::Fault, Input::Paused) => {}
@@ -471,6 +476,7 @@ impl Machine {
         }
         if advert.priority >= self.config.priority || !self.config.preempt {
             self.follow(now, source, advert);
+            self.take_leave(source, advert);
             self.preempting = false;
             self.timers.disarm(Timer::PreemptDelay);
             return;
@@ -478,6 +484,7 @@ impl Machine {
         // A lower master: left alone for the delay, then not listened to.
         if !self.config.preempt_delay.is_zero() && !self.preempting {
             self.follow(now, source, advert);
+            self.take_leave(source, advert);
             if self.timers.get(Timer::PreemptDelay).is_none() {
                 self.timers
                     .arm(Timer::PreemptDelay, now + self.config.preempt_delay);
@@ -508,18 +515,37 @@ impl Machine {
         if advert.priority == Priority::RELEASE {
             return self.assert_role(now, advert);
         }
-        let ours = self.config.priority;
-        let reason = if advert.priority > ours {
-            Reason::HigherPriority(source, advert.priority)
-        } else if advert.priority == ours && source > self.config.source {
-            Reason::HigherAddress(source)
-        } else {
+        let Some(reason) = self.is_better(source, advert) else {
             return self.assert_role(now, advert);
         };
         // One last advert: the other may never have heard of us, and must announce after us.
-        self.send(ours);
+        self.send(self.config.priority);
         self.become_backup(now, reason, Self::master_down);
         self.follow(now, source, advert);
+    }
+
+    /// Why this master goes before us, if it does.
+    fn is_better(&self, source: IpAddr, advert: &Advert) -> Option<Reason> {
+        let ours = self.config.priority;
+        if advert.priority > ours {
+            Some(Reason::HigherPriority(source, advert.priority))
+        } else if advert.priority == ours && source > self.config.source {
+            Some(Reason::HigherAddress(source))
+        } else {
+            None
+        }
+    }
+
+    /// After a pause in which our kernel went on answering for the addresses: the master that we hear
+    /// and follow must announce after us. To a better one we say that we were there, to a lower one,
+    /// which would give way to that, that we are no more.
+    fn take_leave(&mut self, source: IpAddr, advert: &Advert) {
+        if std::mem::take(&mut self.farewell) {
+            match self.is_better(source, advert) {
+                Some(_) => self.send(self.config.priority),
+                None => self.release(),
+            }
+        }
     }
 
     /// Another master spoke, and we are the better one.
@@ -597,6 +623,7 @@ impl Machine {
         self.master_interval = self.config.interval;
         self.preempting = false;
         self.listens_until = None;
+        self.farewell = false;
         self.wants = None;
     }
 

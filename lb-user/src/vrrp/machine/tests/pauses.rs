@@ -105,7 +105,8 @@ fn what_a_master_said_meanwhile_counts() {
     for role in [Role::Backup, Role::Master] {
         let mut machine = machine(config(), role, now);
         let waiting = [advert(0), advert_from(4, 200)];
-        assert_eq!(wake(&mut machine, awake, &waiting), "backup");
+        let outcome = wake(&mut machine, awake, &waiting);
+        assert!(outcome.starts_with("backup"), "{outcome}");
         assert_eq!(silence(&mut machine, awake), 3 * SECOND + machine.skew());
     }
 }
@@ -134,4 +135,35 @@ fn a_pause_is_over_when_it_is_over() {
     let later = awake + 3 * SECOND;
     machine.handle(later, advert(0));
     assert_eq!(silence(&mut machine, later), machine.skew());
+}
+
+#[test]
+fn a_master_that_was_paused_lets_its_successor_know_that_there_were_two() {
+    let now = Instant::now();
+    let awake = now + 10 * SECOND;
+    // Whether it preempts, what it hears, and what it does.
+    let table = [
+        (true, advert(200), "backup 100"),
+        (true, advert_from(3, 100), "backup 100"),
+        // A lower one would give way to that.
+        (false, advert(50), "backup 0"),
+        (false, advert_from(1, 100), "backup 0"),
+        // It takes over from this one, and announces itself.
+        (true, advert(50), "backup"),
+    ];
+    for (preempt, heard, expected) in table {
+        let config = MachineConfig {
+            preempt,
+            ..config()
+        };
+        let mut master = machine(config.clone(), Role::Master, now);
+        assert_eq!(wake(&mut master, awake, &[]), "backup");
+        master.handle(awake + SECOND / 2, heard.clone());
+        assert_eq!(outcome(&mut master), expected, "{heard:?}");
+        master.handle(awake + 3 * SECOND / 2, heard.clone());
+        assert_eq!(outcome(&mut master), "backup", "once");
+
+        let mut backup = machine(config, Role::Backup, now);
+        assert_eq!(wake(&mut backup, awake, &[heard]), "backup");
+    }
 }
