@@ -337,7 +337,7 @@ impl Machine {
                 }
                 Role::Backup if self.master.is_none() => {
                     self.master_interval = self.config.interval;
-                    self.listen(now, self.master_down());
+                    self.listen(self.after_pause(now + self.master_down()));
                 }
                 Role::Backup | Role::Initialize | Role::Fault => {}
             }
@@ -433,7 +433,7 @@ impl Machine {
             }
             (Role::Backup, Input::GroupBackup) => {
                 self.wants = None;
-                self.listen(now, self.master_down());
+                self.listen(self.after_pause(now + self.master_down()));
             }
             (Role::Initialize | Role::Master | Role::Fault, Input::GroupMaster)
             | (Role::Initialize | Role::Fault, Input::GroupBackup) => {}
@@ -604,7 +604,7 @@ impl Machine {
 
     fn become_backup(&mut self, now: Instant, reason: Reason, wait: fn(&Self) -> Duration) {
         self.enter(Role::Backup, reason);
-        self.listen(now, wait(self));
+        self.listen(now + wait(self));
         self.publish();
     }
 
@@ -633,11 +633,7 @@ impl Machine {
         let armed = self.timers.get(Timer::MasterDown);
         self.wants = None;
         self.listens_until = Some(until);
-        self.expected = Reason::MasterSilent;
-        self.timers.arm(
-            Timer::MasterDown,
-            armed.map_or(until, |armed| armed.max(until)),
-        );
+        self.listen(armed.map_or(until, |armed| armed.max(until)));
     }
 
     /// This peer is the master.
@@ -651,12 +647,17 @@ impl Machine {
             at: now,
         });
         self.wants = None;
-        self.listen(now, self.master_down());
+        self.listen(now + self.master_down());
     }
 
-    fn listen(&mut self, now: Instant, wait: Duration) {
+    fn listen(&mut self, until: Instant) {
         self.expected = Reason::MasterSilent;
-        self.timers.arm(Timer::MasterDown, now + wait);
+        self.timers.arm(Timer::MasterDown, until);
+    }
+
+    /// Not before it has listened, if it was paused.
+    fn after_pause(&self, at: Instant) -> Instant {
+        self.listens_until.map_or(at, |until| at.max(until))
     }
 
     /// Takes over at this time, unless that was to be sooner.
@@ -664,7 +665,7 @@ impl Machine {
         if self.wants.is_some() {
             return;
         }
-        let at = self.listens_until.map_or(at, |until| at.max(until));
+        let at = self.after_pause(at);
         let armed = self.timers.get(Timer::MasterDown);
         if armed.is_none_or(|armed| at <= armed) {
             self.timers.arm(Timer::MasterDown, at);

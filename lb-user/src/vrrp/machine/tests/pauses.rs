@@ -167,3 +167,14 @@ fn a_master_that_was_paused_lets_its_successor_know_that_there_were_two() {
         assert_eq!(wake(&mut backup, awake, &[heard]), "backup");
     }
 }
+
+#[test]
+fn a_shorter_interval_does_not_end_the_listening() {
+    let now = Instant::now();
+    let mut machine = machine(config(), Role::Master, now);
+    let awake = now + 10 * SECOND;
+    wake(&mut machine, awake, &[]);
+    let listened = SECOND + machine.skew();
+    machine.configure(awake, every(10 * MILLISECOND));
+    assert_eq!(silence(&mut machine, awake), listened);
+}
