@@ -7,8 +7,8 @@
 //!    the master it heard last (three of that one's intervals and its own skew), and the same delays. A
 //!    group waits for its slowest member.
 //! 3. In the end there is exactly one master on each link, and it announced after every other that was
-//!    master when the network healed. (One that had given up before, or did not run, is known to
-//!    nobody: for those there is `garp.refresh`.)
+//!    master when the network healed, paused or not. (One that had given up before is known to nobody:
+//!    for those there is `garp.refresh`.)
 //! 4. Whoever was paused for longer than anybody waits does not speak before it has listened for an
 //!    interval, or heard another master; in good weather and bad.
 
@@ -36,7 +36,7 @@ impl Checker {
     pub(crate) fn new(world: &World) -> Self {
         Self {
             calm_since: world.now,
-            rivals: (0..world.links).map(|link| masters(world, link)).collect(),
+            rivals: (0..world.links).map(|link| rivals(world, link)).collect(),
             two: BTreeMap::new(),
             none: BTreeMap::new(),
         }
@@ -143,8 +143,15 @@ impl Checker {
 }
 
 fn masters(world: &World, link: usize) -> Vec<usize> {
+    let mut masters = rivals(world, link);
+    masters.retain(|node| !world.nodes[*node].paused);
+    masters
+}
+
+/// Who has the addresses: also one that is paused, whose kernel answers for them.
+fn rivals(world: &World, link: usize) -> Vec<usize> {
     (0..world.nodes.len())
-        .filter(|node| !world.nodes[*node].paused && world.role(*node, link) == Role::Master)
+        .filter(|node| world.role(*node, link) == Role::Master)
         .collect()
 }
 

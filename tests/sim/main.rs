@@ -1,8 +1,9 @@
 //! Virtual routers on a virtual clock: thousands of histories of a bad network, each from a seed.
 //!
 //! A history alternates between chaos (loss, delay, duplicates, reordering, cut links in one or both
-//! directions, pauses, crashes, restarts, faults, other priorities) and calm, in which the promises of
-//! `check.rs` have to hold. `SEED=n cargo test -p lb-tests --test sim` plays one history and prints it.
+//! directions, pauses, crashes, restarts, faults, other priorities and configurations) and calm, in
+//! which the promises of `check.rs` have to hold. `SEED=n cargo test -p lb-tests --test sim` plays one
+//! history and prints it; `FIRST=n HISTORIES=m` plays others than those of every day.
 
 mod check;
 mod histories;
