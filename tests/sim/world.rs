@@ -23,6 +23,10 @@ pub(crate) struct Node {
     pub(crate) group: Option<Group>,
     pub(crate) faulty: Vec<bool>,
     pub(crate) paused: bool,
+    paused_at: Option<Instant>,
+    /// It was paused for so long that a router must not say anything before this time, unless it has
+    /// heard another master.
+    listens_until: Vec<Option<Instant>>,
     /// Adverts in its sockets: link, source, message.
     queue: Vec<(usize, IpAddr, Advert)>,
     announced: Vec<u64>,
@@ -35,6 +39,10 @@ pub(crate) struct Node {
     pub(crate) deaf: bool,
     /// Never announces: a broken node.
     pub(crate) mute: bool,
+    /// Does not notice that it was paused: a broken node.
+    pub(crate) hasty: bool,
+    /// The intervals in the last two adverts of each peer, by link and peer.
+    told: BTreeMap<(usize, IpAddr), [Duration; 2]>,
 }
 
 /// How the links are at the moment.
@@ -67,6 +75,8 @@ pub(crate) struct World {
     sequence: u64,
     /// Who announced last on each link.
     pub(crate) last_announcement: Vec<Option<usize>>,
+    /// Who spoke too early after a pause.
+    pub(crate) spoke_early: Option<String>,
     pub(crate) log: Vec<String>,
 }
 
@@ -86,6 +96,7 @@ impl World {
             wakes: vec![None; nodes.len()],
             sequence: 0,
             last_announcement: vec![None; links],
+            spoke_early: None,
             log: Vec::new(),
             nodes,
         }
@@ -104,6 +115,7 @@ impl World {
         group.start(now, &vec![start; this.configs.len()]);
         this.group = Some(group);
         this.queue.clear();
+        this.told.clear();
         self.act(node);
     }
 
@@ -115,6 +127,7 @@ impl World {
         this.queue.clear();
         this.roles.fill(Role::Initialize);
         this.announced.fill(0);
+        this.listens_until.fill(None);
         self.wakes[node] = None;
     }
 
@@ -153,11 +166,88 @@ impl World {
         self.act(node);
     }
 
-    pub(crate) fn pause(&mut self, node: usize, paused: bool) {
-        self.note(node, if paused { "is paused" } else { "goes on" });
-        self.nodes[node].paused = paused;
-        if !paused {
-            self.wakes[node] = Some(self.now);
+    /// The configuration is read again; `change` is about each of its routers.
+    pub(crate) fn configure(&mut self, node: usize, change: impl Fn(&mut MachineConfig)) {
+        let (now, this) = (self.now, &mut self.nodes[node]);
+        this.configs.iter_mut().for_each(change);
+        let configs = this.configs.clone();
+        let one = &configs[0];
+        let text = format!(
+            "is configured: priority {}, every {:?}, preempt {} after {:?}, refresh {:?}",
+            one.priority, one.interval, one.preempt, one.preempt_delay, one.garp.refresh
+        );
+        self.note(node, &text);
+        for (member, config) in configs.into_iter().enumerate() {
+            if let Some(group) = &mut self.nodes[node].group {
+                group.configure(now, member, config);
+            }
+        }
+        self.act(node);
+    }
+
+    /// It stops at once.
+    pub(crate) fn pause(&mut self, node: usize) {
+        self.note(node, "is paused");
+        let this = &mut self.nodes[node];
+        this.paused = true;
+        this.paused_at = Some(self.now);
+    }
+
+    /// It goes on, and the first thing it does is a turn. Adverts that came meanwhile wait in its
+    /// sockets, unless the whole machine was stopped.
+    pub(crate) fn resume(&mut self, node: usize) {
+        self.note(node, "goes on");
+        let longest = self.longest_interval();
+        let shortest = self.intervals().min().unwrap_or_default();
+        let lost = self.random.percent(50);
+        let this = &mut self.nodes[node];
+        this.paused = false;
+        if lost {
+            this.queue.clear();
+        }
+        let stopped = this.paused_at.take().map(|at| self.now - at);
+        let elects = this
+            .roles
+            .iter()
+            .all(|role| matches!(role, Role::Backup | Role::Master));
+        // Whatever it was waiting for has been late for long enough to be noticed.
+        if elects && stopped.is_some_and(|time| time > 4 * longest + NOTICED) {
+            this.listens_until.fill(Some(self.now + shortest));
+        }
+        self.turn(node);
+    }
+
+    fn intervals(&self) -> impl Iterator<Item = Duration> {
+        let configs = self.nodes.iter().flat_map(|node| &node.configs);
+        let told = self
+            .nodes
+            .iter()
+            .flat_map(|node| node.told.values().flatten());
+        configs.map(|config| config.interval).chain(told.copied())
+    }
+
+    /// That anybody has, or has learned.
+    pub(crate) fn longest_interval(&self) -> Duration {
+        self.intervals().max().unwrap_or_default()
+    }
+
+    /// The longest interval that a router may take for its master's: its own, or that master's.
+    pub(crate) fn learned_interval(&self, node: usize, link: usize) -> Duration {
+        let this = &self.nodes[node];
+        let own = this.configs[link].interval;
+        let heard = this
+            .group
+            .as_ref()
+            .and_then(|group| group.machine(link).heard());
+        let told = heard.and_then(|heard| this.told.get(&(link, heard.source)));
+        told.into_iter().flatten().copied().fold(own, Duration::max)
+    }
+
+    /// The weather changes, for everybody.
+    pub(crate) fn turns(&mut self, weather: Weather) {
+        self.weather = weather;
+        for node in 0..self.nodes.len() {
+            self.arm(node);
         }
     }
 
@@ -208,11 +298,20 @@ impl World {
             self.wakes[node] = None;
             return;
         };
-        group.handle_wake(now);
+        if !this.hasty {
+            group.handle_wake(now);
+        }
         let heard = std::mem::take(&mut this.queue);
         self.act(node);
         for (link, source, advert) in heard {
             let this = &mut self.nodes[node];
+            if advert.priority != Priority::RELEASE {
+                // It has heard of another master, and may say so.
+                this.listens_until[link] = None;
+                let told = this.told.entry((link, source));
+                let told = told.or_insert([advert.interval; 2]);
+                *told = [told[1], advert.interval];
+            }
             if let Some(group) = this.group.as_mut().filter(|_| !this.deaf) {
                 group.handle(now, link, Input::Advert { source, advert });
             }
@@ -256,8 +355,19 @@ impl World {
                 }
             }
         }
-        let next = self.nodes[node].group.as_ref();
-        let next = next.and_then(Group::next_deadline);
+        self.arm(node);
+    }
+
+    /// When it does something next, if nothing arrives.
+    fn arm(&mut self, node: usize) {
+        let this = &self.nodes[node];
+        let next = this.group.as_ref().and_then(Group::next_deadline);
+        // What is in its sockets is read as soon as it runs.
+        let next = if this.queue.is_empty() {
+            next
+        } else {
+            Some(self.now)
+        };
         let late = self.random.duration(self.weather.jitter);
         self.wakes[node] = next.map(|at| at.max(self.now) + late);
     }
@@ -265,6 +375,12 @@ impl World {
     fn send(&mut self, node: usize, link: usize, advert: &Advert) {
         let source = address(node, link);
         self.nodes[node].spoke[link] = Some(self.now);
+        let early = self.nodes[node].listens_until[link];
+        if early.is_some_and(|until| self.now < until) {
+            let text =
+                format!("node {node} speaks on link {link} before it has listened after a pause");
+            self.spoke_early.get_or_insert(text);
+        }
         for to in (0..self.nodes.len()).filter(|to| *to != node) {
             if self.cut.contains(&(node, to, link)) {
                 continue;
@@ -307,6 +423,8 @@ impl Node {
             group: None,
             faulty: vec![false; routers],
             paused: false,
+            paused_at: None,
+            listens_until: vec![None; routers],
             queue: Vec::new(),
             announced: vec![0; routers],
             spoke: vec![None; routers],
@@ -314,6 +432,8 @@ impl Node {
             roles: vec![Role::Initialize; routers],
             deaf: false,
             mute: false,
+            hasty: false,
+            told: BTreeMap::new(),
         }
     }
 
@@ -322,6 +442,9 @@ impl Node {
         self.group.is_some() && !self.paused && !self.faulty.contains(&true)
     }
 }
+
+/// The machine's limit for a delay that it takes for a pause, at most.
+const NOTICED: Duration = Duration::from_millis(100);
 
 /// A node's address on a link.
 pub(crate) fn address(node: usize, link: usize) -> IpAddr {

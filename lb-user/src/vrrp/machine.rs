@@ -23,8 +23,9 @@
 //!   network has heard our announcements.
 //! * `initial_state: master` listens for one interval and skew instead of three: a living master is
 //!   heard in that time, and a dead one missed for no longer.
-//! * A master that was not running for longer than any peer waits (SIGSTOP, a paused machine)
-//!   listens before it speaks again.
+//! * A router that was not running for a while (SIGSTOP, a paused machine) listens before it speaks
+//!   again, for one interval and skew: see [`Machine::overslept`]. If it was master and hears another
+//!   now, it takes its leave as above.
 
 use std::{
     collections::VecDeque,
@@ -120,6 +121,8 @@ pub enum Input {
     GroupMaster,
     /// Another member of the group gave way.
     GroupBackup,
+    /// It did not run for a while: [`Machine::overslept`], or another member of its group did.
+    Paused,
 }
 
 /// What a router wants done, in order.
@@ -191,6 +194,10 @@ pub struct Machine {
     expected: Reason,
     /// The delay before preempting is over.
     preempting: bool,
+    /// After a pause: nothing makes it master before this time.
+    listens_until: Option<Instant>,
+    /// It was master before a pause, and nobody knows that it gave up.
+    farewell: bool,
     /// Grouped: why it wants to be master.
     wants: Option<Reason>,
     faulty: bool,
@@ -224,6 +231,8 @@ impl Machine {
             master: None,
             expected: Reason::MasterSilent,
             preempting: false,
+            listens_until: None,
+            farewell: false,
             wants: None,
             faulty: false,
             announce: 0,
@@ -290,24 +299,30 @@ impl Machine {
         }
     }
 
-    /// To be called first after waking up, before anything that was received meanwhile: notices
-    /// that we were not running.
-    pub fn handle_wake(&mut self, now: Instant) {
-        let late = |timer| {
-            let deadline: Option<Instant> = self.timers.get(timer);
-            deadline.map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
+    /// Whether it cannot have been running: to be asked first after waking up, before anything that was
+    /// received meanwhile is handled. If so, [`Input::Paused`] is due.
+    ///
+    /// A master whose advert is late by three intervals has said nothing for four. No peer waits for
+    /// that long: if there is one, it is master now. With short intervals it takes more, or a busy
+    /// machine would leave the addresses to nobody; a peer that took over while we were stopped for a
+    /// few of them has left its adverts in our socket, and those are handled before we speak.
+    ///
+    /// A backup has less patience. It would take over now, from a master whose adverts it may have slept
+    /// through, and to listen once more costs no more than an interval and skew.
+    #[must_use]
+    pub fn overslept(&self, now: Instant) -> bool {
+        let (deadline, limit) = match self.role {
+            Role::Master => (
+                self.timers.get(Timer::Advert),
+                (3 * self.config.interval).max(PAUSE_LEAST),
+            ),
+            Role::Backup => (
+                self.timers.next(),
+                self.listened_interval().min(PAUSE_LEAST),
+            ),
+            Role::Initialize | Role::Fault => return false,
         };
-        match self.role {
-            Role::Master if late(Timer::Advert) > self.patience() => {
-                self.become_backup(now, Reason::Paused, self.config.interval + self.skew());
-            }
-            // What the master said meanwhile may still be on its way to us.
-            Role::Backup if late(Timer::MasterDown) > self.master_interval => {
-                self.timers
-                    .arm(Timer::MasterDown, now + self.master_interval);
-            }
-            Role::Initialize | Role::Backup | Role::Master | Role::Fault => {}
-        }
+        deadline.is_some_and(|at| now.saturating_duration_since(at) > limit)
     }
 
     /// Takes another configuration; the role stays. The priority comes by [`Input::Priority`].
@@ -316,10 +331,13 @@ impl Machine {
         let priority = std::mem::replace(&mut self.config.priority, old.priority);
         if self.config.interval != old.interval {
             match self.role {
-                Role::Master => self.timers.arm(Timer::Advert, now),
+                Role::Master => {
+                    self.master_interval = self.config.interval;
+                    self.timers.arm(Timer::Advert, now);
+                }
                 Role::Backup if self.master.is_none() => {
                     self.master_interval = self.config.interval;
-                    self.listen(now, self.master_down());
+                    self.listen(self.after_pause(now + self.master_down()));
                 }
                 Role::Backup | Role::Initialize | Role::Fault => {}
             }
@@ -399,8 +417,7 @@ impl Machine {
                 if self.config.priority == Priority::OWNER && !self.config.grouped {
                     self.become_master(now, Reason::Owner);
                 } else {
-                    self.master_interval = self.config.interval;
-                    self.become_backup(now, Reason::Recovered, self.master_down());
+                    self.become_backup(now, Reason::Recovered, Self::master_down);
                 }
             }
             (Role::Backup | Role::Master, Input::Fault(false)) => self.faulty = false,
@@ -412,14 +429,22 @@ impl Machine {
             }
             (Role::Master, Input::GroupBackup) => {
                 self.release();
-                self.become_backup(now, Reason::Group, self.master_down());
+                self.become_backup(now, Reason::Group, Self::master_down);
             }
             (Role::Backup, Input::GroupBackup) => {
                 self.wants = None;
-                self.listen(now, self.master_down());
+                self.listen(self.after_pause(now + self.master_down()));
             }
             (Role::Initialize | Role::Master | Role::Fault, Input::GroupMaster)
             | (Role::Initialize | Role::Fault, Input::GroupBackup) => {}
+
+            (Role::Master, Input::Paused) => {
+                self.become_backup(now, Reason::Paused, Self::hearing);
+                self.listens_until = self.timers.get(Timer::MasterDown);
+                self.farewell = true;
+            }
+            (Role::Backup, Input::Paused) => self.listen_again(now),
+            (Role::Initialize | Role::Fault, Input::Paused) => {}
         }
     }
 
@@ -434,12 +459,13 @@ impl Machine {
             }
             Start::Fresh => {}
         }
-        let (wait, reason) = match self.config.initial_state {
-            InitialState::Master => (self.config.interval + self.skew(), Reason::InitialMaster),
-            InitialState::Backup => (self.master_down(), Reason::MasterSilent),
-        };
-        self.become_backup(now, Reason::Started, wait);
-        self.expected = reason;
+        match self.config.initial_state {
+            InitialState::Master => {
+                self.become_backup(now, Reason::Started, Self::hearing);
+                self.expected = Reason::InitialMaster;
+            }
+            InitialState::Backup => self.become_backup(now, Reason::Started, Self::master_down),
+        }
     }
 
     /// RFC 9568, section 6.4.2.
@@ -450,6 +476,7 @@ impl Machine {
         }
         if advert.priority >= self.config.priority || !self.config.preempt {
             self.follow(now, source, advert);
+            self.take_leave(source, advert);
             self.preempting = false;
             self.timers.disarm(Timer::PreemptDelay);
             return;
@@ -457,6 +484,7 @@ impl Machine {
         // A lower master: left alone for the delay, then not listened to.
         if !self.config.preempt_delay.is_zero() && !self.preempting {
             self.follow(now, source, advert);
+            self.take_leave(source, advert);
             if self.timers.get(Timer::PreemptDelay).is_none() {
                 self.timers
                     .arm(Timer::PreemptDelay, now + self.config.preempt_delay);
@@ -487,18 +515,37 @@ impl Machine {
         if advert.priority == Priority::RELEASE {
             return self.assert_role(now, advert);
         }
-        let ours = self.config.priority;
-        let reason = if advert.priority > ours {
-            Reason::HigherPriority(source, advert.priority)
-        } else if advert.priority == ours && source > self.config.source {
-            Reason::HigherAddress(source)
-        } else {
+        let Some(reason) = self.is_better(source, advert) else {
             return self.assert_role(now, advert);
         };
         // One last advert: the other may never have heard of us, and must announce after us.
-        self.send(ours);
-        self.become_backup(now, reason, Duration::ZERO);
+        self.send(self.config.priority);
+        self.become_backup(now, reason, Self::master_down);
         self.follow(now, source, advert);
+    }
+
+    /// Why this master goes before us, if it does.
+    fn is_better(&self, source: IpAddr, advert: &Advert) -> Option<Reason> {
+        let ours = self.config.priority;
+        if advert.priority > ours {
+            Some(Reason::HigherPriority(source, advert.priority))
+        } else if advert.priority == ours && source > self.config.source {
+            Some(Reason::HigherAddress(source))
+        } else {
+            None
+        }
+    }
+
+    /// After a pause in which our kernel went on answering for the addresses: the master that we hear
+    /// and follow must announce after us. To a better one we say that we were there, to a lower one,
+    /// which would give way to that, that we are no more.
+    fn take_leave(&mut self, source: IpAddr, advert: &Advert) {
+        if std::mem::take(&mut self.farewell) {
+            match self.is_better(source, advert) {
+                Some(_) => self.send(self.config.priority),
+                None => self.release(),
+            }
+        }
     }
 
     /// Another master spoke, and we are the better one.
@@ -545,12 +592,7 @@ impl Machine {
     }
 
     fn become_master(&mut self, now: Instant, reason: Reason) {
-        self.timers.clear();
-        self.role = Role::Master;
-        self.reason = reason;
-        self.master = None;
-        self.preempting = false;
-        self.wants = None;
+        self.enter(Role::Master, reason);
         self.advertise(now, now);
         if !self.config.garp.delay.is_zero() {
             self.timers
@@ -560,26 +602,38 @@ impl Machine {
         self.announce(now);
     }
 
-    fn become_backup(&mut self, now: Instant, reason: Reason, wait: Duration) {
-        self.timers.clear();
-        self.role = Role::Backup;
-        self.reason = reason;
-        self.master = None;
-        self.preempting = false;
-        self.wants = None;
-        self.listen(now, wait);
+    fn become_backup(&mut self, now: Instant, reason: Reason, wait: fn(&Self) -> Duration) {
+        self.enter(Role::Backup, reason);
+        self.listen(now + wait(self));
         self.publish();
     }
 
     /// Out of the election.
     fn rest(&mut self, role: Role, reason: Reason) {
+        self.enter(role, reason);
+        self.publish();
+    }
+
+    /// Nothing is left of the role before.
+    fn enter(&mut self, role: Role, reason: Reason) {
         self.timers.clear();
         self.role = role;
         self.reason = reason;
         self.master = None;
+        self.master_interval = self.config.interval;
         self.preempting = false;
+        self.listens_until = None;
+        self.farewell = false;
         self.wants = None;
-        self.publish();
+    }
+
+    /// A backup that did not run: whatever it expected, it has to hear about it again.
+    fn listen_again(&mut self, now: Instant) {
+        let until = now + self.hearing();
+        let armed = self.timers.get(Timer::MasterDown);
+        self.wants = None;
+        self.listens_until = Some(until);
+        self.listen(armed.map_or(until, |armed| armed.max(until)));
     }
 
     /// This peer is the master.
@@ -593,12 +647,17 @@ impl Machine {
             at: now,
         });
         self.wants = None;
-        self.listen(now, self.master_down());
+        self.listen(now + self.master_down());
     }
 
-    fn listen(&mut self, now: Instant, wait: Duration) {
+    fn listen(&mut self, until: Instant) {
         self.expected = Reason::MasterSilent;
-        self.timers.arm(Timer::MasterDown, now + wait);
+        self.timers.arm(Timer::MasterDown, until);
+    }
+
+    /// Not before it has listened, if it was paused.
+    fn after_pause(&self, at: Instant) -> Instant {
+        self.listens_until.map_or(at, |until| at.max(until))
     }
 
     /// Takes over at this time, unless that was to be sooner.
@@ -606,8 +665,9 @@ impl Machine {
         if self.wants.is_some() {
             return;
         }
+        let at = self.after_pause(at);
         let armed = self.timers.get(Timer::MasterDown);
-        if armed.is_none_or(|armed| at < armed) {
+        if armed.is_none_or(|armed| at <= armed) {
             self.timers.arm(Timer::MasterDown, at);
             self.expected = reason;
         }
@@ -693,11 +753,9 @@ impl Machine {
         }
     }
 
-    /// How late an advert of ours may be before we doubt that we still are master: longer than any
-    /// peer waits (three intervals and its skew), and never less than what a busy machine does to
-    /// a process.
-    fn patience(&self) -> Duration {
-        (4 * self.config.interval).max(PAUSE_LEAST)
+    /// A living master is heard in this time.
+    fn hearing(&self) -> Duration {
+        self.listened_interval() + self.skew()
     }
 }
 
@@ -749,5 +807,6 @@ impl fmt::Display for Reason {
 const MAX_ACTIONS: usize = 16;
 /// Shortest time between two announcements because of another master.
 const ANNOUNCE_PAUSE: Duration = Duration::from_secs(1);
-/// A delay below this is a busy machine, not a stopped one.
-const PAUSE_LEAST: Duration = Duration::from_secs(1);
+/// A delay below this is a busy machine, not a stopped one. (The kernel alone may hold up threads of
+/// real-time priority for 50 ms in a second.)
+const PAUSE_LEAST: Duration = Duration::from_millis(100);

@@ -132,12 +132,14 @@ impl Group {
         self.members[member].machine.configure(now, config);
     }
 
-    /// See [`Machine::handle_wake`].
+    /// To be called first after waking up, before anything that was received meanwhile: notices that
+    /// we were not running ([`Machine::overslept`]). Whichever member does, all stopped, and none may
+    /// speak before it has listened, not even to give way.
     pub fn handle_wake(&mut self, now: Instant) {
-        for i in 0..self.members.len() {
-            let before = self.members[i].machine.role();
-            self.members[i].machine.handle_wake(now);
-            self.follow(now, i, before);
+        if self.members.iter().any(|m| m.machine.overslept(now)) {
+            for member in &mut self.members {
+                member.machine.handle(now, Input::Paused);
+            }
         }
     }
 

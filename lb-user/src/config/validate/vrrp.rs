@@ -152,7 +152,7 @@ fn preemption(
         } else if !preempt && initial == InitialState::Master {
             item.warn(
                 cx,
-                "false with `initial_state: master`: this router takes over whenever it starts",
+                "false with `initial_state: master`: a living master is followed at the start too, whatever its priority; only the wait for one is shorter",
             );
         }
         Some(preempt)

@@ -153,24 +153,27 @@ fn version_3_takes_the_masters_interval_whatever_it_is() {
 }
 
 #[test]
-fn checksum_says_which_forms_count_over_ipv4() {
+fn checksum_says_which_forms_count_over_ipv4_and_which_is_sent() {
     use ChecksumForm::{MessageOnly, MulticastPseudoHeader, PseudoHeader};
     let table = [
         (
             Checksum::Auto,
             vec![MessageOnly, PseudoHeader, MulticastPseudoHeader],
+            PseudoHeader,
         ),
         (
             Checksum::PseudoHeader,
             vec![PseudoHeader, MulticastPseudoHeader],
+            PseudoHeader,
         ),
-        (Checksum::Rfc9568, vec![MessageOnly]),
+        (Checksum::Rfc9568, vec![MessageOnly], MessageOnly),
     ];
-    for (checksum, allowed) in table {
+    for (checksum, allowed, sent) in table {
         let instance = VrrpInstance {
             checksum,
             ..instance(VrrpVersion::V3)
         };
+        assert_eq!(sent_form(&instance), sent, "{checksum}");
         for form in [MessageOnly, PseudoHeader, MulticastPseudoHeader] {
             let judged = advert(
                 &instance,
@@ -185,9 +188,28 @@ fn checksum_says_which_forms_count_over_ipv4() {
             );
         }
         assert!(
-            allowed.contains(&sent_form(&instance)),
+            allowed.contains(&sent),
             "what we send, a peer with the same setting takes"
         );
+    }
+}
+
+#[test]
+fn version_3_over_ipv6_has_its_pseudo_header_whatever_checksum_says() {
+    for checksum in [Checksum::Auto, Checksum::PseudoHeader, Checksum::Rfc9568] {
+        let instance = VrrpInstance {
+            checksum,
+            family: Family::V6,
+            ..instance(VrrpVersion::V3)
+        };
+        assert_eq!(sent_form(&instance), ChecksumForm::PseudoHeader);
+        let judged = advert(
+            &instance,
+            &Authentication::None,
+            &an_advert(VrrpVersion::V3),
+            ChecksumForm::PseudoHeader,
+        );
+        assert_eq!(judged, Ok(()));
     }
 }
 

@@ -205,7 +205,7 @@ fn preemption_fits_priority_and_state() {
             (
                 "preempt:",
                 "preempt: false\ninitial_state: master",
-                "8:14: vrrp_instances[0].preempt: warning: false with `initial_state: master`: this router takes over whenever it starts",
+                "8:14: vrrp_instances[0].preempt: warning: false with `initial_state: master`: a living master is followed at the start too, whatever its priority; only the wait for one is shorter",
             ),
             (
                 "preempt:",
