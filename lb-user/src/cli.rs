@@ -37,8 +37,13 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            exit::report(&error);
-            exit::code(&error).into()
+            let code = exit::code(&error);
+            if matches!(args.command, Command::Run(_)) {
+                exit::report_in_time(error);
+            } else {
+                exit::report(&error);
+            }
+            code.into()
         }
     }
 }
