@@ -29,7 +29,7 @@ pub fn main() -> ExitCode {
         Command::Import(options) => import::import(&args, options),
         Command::Doctor => doctor::doctor(&args),
         Command::Realserver(command) => realserver::realserver(&args, command),
-        Command::Withdraw => withdraw::withdraw(&args),
+        Command::Withdraw(options) => withdraw::withdraw(&args, options),
         Command::Reload | Command::Status | Command::Explain(_) | Command::Backend(_) => {
             remote::command(&args)
         }
