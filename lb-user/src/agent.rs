@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod checks;
+mod comeback;
 mod desired;
 mod engine;
 mod explain;
@@ -44,6 +45,7 @@ mod trace;
 mod trackers;
 mod withdraw;
 
+pub(crate) use comeback::is_expected_back;
 pub(crate) use foreign::program_name;
 pub use permission::NotPermitted;
 pub(crate) use permission::{may_change_the_network, missing_capabilities};
@@ -68,11 +70,12 @@ pub struct RunOptions {
 
 /// Runs until told to stop.
 ///
-/// Start-up order: configuration, permissions, control socket (so that a second agent stops here),
+/// Start-up order: configuration, permissions, signals, control socket (so that a second agent stops here),
 /// network watch, maps, first complete view of the network, contents, and only then the interfaces:
 /// no packet meets a program that does not know its services yet. VRRP comes last, unless a restart
 /// goes on with a role. The end is the other way round: roles are handed over first, and packets are
-/// forwarded until a peer has them.
+/// forwarded until a peer has them. That is so whatever ends the agent: a signal, at any time from the
+/// first on, a failure, a panic in any task or in the agent itself.
 ///
 /// # Errors
 ///
@@ -81,6 +84,8 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
     let loaded = config::load_and_validate(&config_path)?;
     reload::accept(&loaded)?;
     permission::check()?;
+    // Before anything speaks: a stop hands over from the first advert on.
+    let mut signals = signals::Signals::open()?;
     std::fs::create_dir_all(&loaded.config.runtime_dir)
         .with_context(|| format!("cannot make `{}`", loaded.config.runtime_dir.display()))?;
     let listener = match &options.socket {
@@ -113,7 +118,7 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
     let mut routers = Routers::new(&loaded.config, alarms.clone());
     let config = loaded.config.clone();
     let keep_datapath = options.keep_datapath;
-    let outcome = async {
+    let begin = async {
         // The data plane of the run before goes on forwarding: whoever was master may speak at once.
         if Routers::can_resume(&config) {
             routers.apply(&config).await?;
@@ -121,7 +126,7 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
         // Before the data plane: whom the operator took out gets nothing from the first packet on.
         let mut checks = HealthChecks::start(&mut tasks, cancel.clone(), &config, alarms).await?;
         let ends = desired::Ends { targets, view };
-        let mut desired = Desired::start(
+        let desired = Desired::start(
             config_path,
             loaded.config,
             options,
@@ -131,7 +136,7 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
         )
         .await?;
         if config.vrrp_instances.is_empty() {
-            withdraw()
+            withdraw(&config.runtime_dir)
                 .await
                 .context("cannot remove what VRRP left behind")?;
         }
@@ -139,34 +144,63 @@ pub async fn run(config_path: PathBuf, options: RunOptions) -> anyhow::Result<()
         routers.apply(&config).await?;
         routers.observe(checks.quorums(&config));
         checks.run_commands(&config);
-        let served = serve(
-            &mut desired,
-            &mut routers,
-            &mut checks,
-            requests,
-            &mut tasks,
-        )
-        .await;
-        Ok::<_, anyhow::Error>((desired, checks, served))
-    }
-    .await;
-    // Whatever happened, a peer takes over now, and not when it notices.
-    let handed_over = routers.hand_over().await;
-    let result = match outcome {
-        Err(error) => Err(error),
-        Ok((mut desired, checks, served)) => {
-            checks.finish().await;
-            let clean = served.is_ok() && !keep_datapath;
-            if clean && handed_over == HandOver::Taken {
-                // For those whose caches have not heard of it yet.
-                tokio::time::sleep(FORWARD_ON).await;
-            }
-            desired.stop(clean).await;
-            served
+        Ok::<_, anyhow::Error>((desired, checks))
+    };
+    let begun = tokio::select! {
+        biased;
+        () = signals.stop() => Ok(None),
+        begun = supervise::caught(begin) => begun.map(Some),
+    };
+    let (parts, served) = match begun {
+        Err(error) => (None, Err(error)),
+        Ok(None) => (None, Ok(())),
+        Ok(Some((mut desired, mut checks))) => {
+            comeback::expect(&config.runtime_dir);
+            let ends = Ends {
+                requests,
+                tasks: &mut tasks,
+                signals: &mut signals,
+            };
+            let served = serve(&mut desired, &mut routers, &mut checks, ends);
+            let served = supervise::caught(served).await;
+            (Some((desired, checks)), served)
         }
     };
+    comeback::forget(&config.runtime_dir);
+    supervise::stopping(routers.stop_limit());
+    // Whatever happened, a peer takes over now, and not when it notices.
+    let handed_over = routers.hand_over().await;
+    let served = match handed_over {
+        HandOver::Failed => served.and_then(|()| Err(anyhow::anyhow!("VRRP did not hand over"))),
+        _ => served,
+    };
+    let clean = served.is_ok() && !keep_datapath;
+    let desired = match parts {
+        None => None,
+        Some((desired, checks)) => {
+            checks.finish().await;
+            Some(desired)
+        }
+    };
+    if clean && handed_over == HandOver::Taken {
+        // For those whose caches have not heard of it yet.
+        tokio::time::sleep(FORWARD_ON).await;
+    }
+    match desired {
+        Some(mut desired) => desired.stop(clean).await,
+        // Stopped before it had looked at what a predecessor left.
+        None if clean => desired::remove_left(&config).await,
+        None => {}
+    }
     cancel.cancel();
-    result.and(tasks.join(STOP_LIMIT).await)
+    served.and(tasks.join(STOP_LIMIT).await)
+}
+
+/// Where the agent's loop hears of things to do.
+struct Ends<'a> {
+    requests: mpsc::Receiver<control::server::Pending>,
+    tasks: &'a mut Tasks,
+    signals: &'a mut signals::Signals,
 }
 
 /// The agent's loop: whatever happened last decides what is done next.
@@ -174,10 +208,13 @@ async fn serve(
     desired: &mut Desired,
     routers: &mut Routers,
     checks: &mut HealthChecks,
-    mut requests: mpsc::Receiver<control::server::Pending>,
-    tasks: &mut Tasks,
+    ends: Ends<'_>,
 ) -> anyhow::Result<()> {
-    let mut signals = signals::Signals::open()?;
+    let Ends {
+        mut requests,
+        tasks,
+        signals,
+    } = ends;
     let too_bigs = TooBigs::open().context("cannot listen to ICMP (needs CAP_NET_RAW)")?;
     let mut watchdog = supervise::Watchdog::new();
     let mut tick = tokio::time::interval(TICK);

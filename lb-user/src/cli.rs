@@ -29,7 +29,7 @@ pub fn main() -> ExitCode {
         Command::Import(options) => import::import(&args, options),
         Command::Doctor => doctor::doctor(&args),
         Command::Realserver(command) => realserver::realserver(&args, command),
-        Command::Withdraw => withdraw::withdraw(&args),
+        Command::Withdraw(options) => withdraw::withdraw(&args, options),
         Command::Reload | Command::Status | Command::Explain(_) | Command::Backend(_) => {
             remote::command(&args)
         }
@@ -37,8 +37,13 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            exit::report(&error);
-            exit::code(&error).into()
+            let code = exit::code(&error);
+            if matches!(args.command, Command::Run(_)) {
+                exit::report_in_time(error);
+            } else {
+                exit::report(&error);
+            }
+            code.into()
         }
     }
 }

@@ -28,4 +28,6 @@ pub mod record;
 
 pub mod engine;
 
+pub mod last_word;
+
 pub mod task;

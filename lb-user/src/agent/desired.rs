@@ -332,6 +332,17 @@ impl Desired {
     }
 }
 
+/// The clean end of an agent that was stopped before it had adopted what a predecessor left.
+pub(super) async fn remove_left(config: &Config) {
+    Ipvs::new(&config.runtime_dir).stop(true).await;
+    match Pins::open(&config.bpffs_dir) {
+        Ok(pins) => pins.remove_all(),
+        // Then nothing can be pinned there.
+        Err(error) => tracing::debug!(%error, "nothing is pinned"),
+    }
+    tracing::info!("stopped while it started");
+}
+
 /// The beginning of a reason: a verifier's runs to thousands of lines.
 fn in_short(reason: &str) -> String {
     let line = reason.lines().next().unwrap_or_default();

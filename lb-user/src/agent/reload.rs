@@ -1,6 +1,10 @@
 //! A new file: either it replaces the whole configuration, or nothing changes.
 
-use std::time::SystemTime;
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     checks::HealthChecks,
@@ -99,6 +103,10 @@ impl Desired {
             return Err(ReloadError::Refused(refused));
         }
         let previous = std::mem::replace(&mut self.config, loaded.config);
+        // What disappears is withdrawn before its services are erased: else the host itself would
+        // answer who still comes.
+        let leaving = routers.leave(&previous, &self.config).await;
+        self.wait_until_gone(&leaving).await;
         self.want_targets();
         self.outlets.apply(&self.config);
         let opens = self.datapath.is_none() && self.needs_xdp();
@@ -127,10 +135,26 @@ impl Desired {
             }
             self.changes = checks.standings(&self.config);
             self.reconcile();
+            if let Err(error) = routers.apply(&self.config).await {
+                tracing::error!(%error, "the virtual routers of the configuration before do not go on");
+            }
             return Err(ReloadError::Refused(vec![format!("{error:#}")]));
         }
         checks.forget_gone();
         checks.run_commands(&self.config);
         Ok(change)
     }
+
+    /// Waits until the kernel has lost these addresses; not for ever: somebody else may have added one.
+    async fn wait_until_gone(&mut self, addresses: &BTreeSet<IpAddr>) {
+        let gone = self
+            .view
+            .wait_for(|view| view.own_addresses.is_disjoint(addresses));
+        if tokio::time::timeout(GONE_LIMIT, gone).await.is_err() {
+            tracing::warn!(?addresses, "virtual addresses that went are still there");
+        }
+    }
 }
+
+/// How long the kernel may take to lose addresses.
+const GONE_LIMIT: Duration = Duration::from_secs(1);

@@ -28,6 +28,14 @@ impl Signals {
         })
     }
 
+    /// Waits until we are to stop; a reload asked for meanwhile is asked for still. Cancel safe.
+    pub(super) async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     /// The next one. Cancel safe: `recv` is.
     pub(super) async fn next(&mut self) -> Signal {
         tokio::select! {

@@ -2,9 +2,11 @@
 
 use std::{
     future::Future,
+    panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt as _;
 use sd_notify::NotifyState;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -71,6 +73,21 @@ impl Tasks {
     }
 }
 
+/// The same future, whose panic is an error: what comes after it is still done. What it worked on is
+/// only to be given up then.
+pub(super) async fn caught<T>(part: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    // The panic itself is in the log.
+    let result = AssertUnwindSafe(part).catch_unwind().await;
+    result.unwrap_or_else(|_| Err(anyhow::anyhow!("the agent panicked")))
+}
+
+/// Tells the service manager that the end may take this long: `TimeoutStopSec` is for an agent that
+/// does not get this far. Also stops the watchdog, whom nobody serves any more.
+pub(super) fn stopping(limit: Duration) {
+    let limit = u32::try_from(limit.as_micros()).unwrap_or(u32::MAX);
+    notify(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(limit)]);
+}
+
 /// Tells the service manager that start-up is over.
 pub(super) fn ready(services: usize) {
     let status = format!("{services} services");
@@ -105,3 +122,6 @@ fn notify(states: &[NotifyState<'_>]) {
         tracing::warn!(%error, "the service manager could not be told");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,13 @@
 //! What an agent that cannot come back left on this host: virtual addresses and routes.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 
-use crate::net::{Net, address::AddressSpec};
+use crate::{
+    net::{Net, address::AddressSpec},
+    vrrp::record,
+};
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -19,7 +24,9 @@ pub struct Withdrawn {
 ///
 /// # Errors
 /// The kernel cannot be asked, or does not remove one of them; the others are removed all the same.
-pub async fn withdraw() -> anyhow::Result<Withdrawn> {
+pub async fn withdraw(runtime_dir: &Path) -> anyhow::Result<Withdrawn> {
+    // Whoever comes next is no master: one that comes too soon would go on with a role given up here.
+    record::forget_all(runtime_dir);
     let (net, connection) = Net::open()?;
     tokio::select! {
         result = remove_all(&net) => result,

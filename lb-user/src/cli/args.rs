@@ -60,7 +60,14 @@ pub(super) enum Command {
     #[command(subcommand)]
     Realserver(RealServer),
     /// Remove the virtual addresses and routes of an agent that cannot come back
-    Withdraw,
+    Withdraw(Withdraw),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Withdraw {
+    /// Leave them to an agent that was killed while it was up, and is restarted now (for ExecStopPost=)
+    #[arg(long)]
+    pub(super) unless_restarting: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -225,7 +232,7 @@ impl Command {
             | Self::Import(_)
             | Self::Doctor
             | Self::Realserver(_)
-            | Self::Withdraw => return None,
+            | Self::Withdraw(_) => return None,
             Self::Reload => Request::Reload,
             Self::Status => Request::Status,
             Self::Explain(Explain { proto, src, dst }) => Request::Explain {

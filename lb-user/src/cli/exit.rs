@@ -26,6 +26,19 @@ pub(super) fn report(error: &anyhow::Error) {
     }
 }
 
+/// The same, for an agent, which is restarted when it has ended: a stderr that nobody reads does not
+/// keep it.
+pub(super) fn report_in_time(error: anyhow::Error) {
+    let (done, wait) = std::sync::mpsc::sync_channel(1);
+    let reporter = std::thread::Builder::new().spawn(move || {
+        report(&error);
+        done.try_send(()).ok();
+    });
+    if reporter.is_ok() {
+        wait.recv_timeout(REPORT_LIMIT).ok();
+    }
+}
+
 /// The process's exit code.
 pub(super) fn code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
@@ -47,6 +60,8 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
     FAILED
 }
 
+/// How long an agent's last words may take.
+const REPORT_LIMIT: std::time::Duration = std::time::Duration::from_secs(1);
 const FAILED: u8 = 1;
 const UNREADABLE: u8 = 3;
 const NOT_PERMITTED: u8 = 4;

@@ -88,15 +88,18 @@ fn explained(explanation: &Explanation) -> String {
 /// Where the agent with this configuration listens. Also from a file with mistakes: `reload` is to
 /// reach the agent that tells of them.
 fn default_socket(config: &Path) -> PathBuf {
+    runtime_dir_of(config).join(control::SOCKET)
+}
+
+/// Where the agent with this configuration keeps its files.
+pub(super) fn runtime_dir_of(config: &Path) -> PathBuf {
     let runtime_dir = match config::load_and_validate(config) {
         Ok(loaded) => Some(loaded.config.runtime_dir),
         Err(_) => std::fs::read_to_string(config)
             .ok()
             .and_then(|text| runtime_dir(&text)),
     };
-    runtime_dir
-        .unwrap_or_else(|| PathBuf::from("/run/ballast"))
-        .join(control::SOCKET)
+    runtime_dir.unwrap_or_else(|| PathBuf::from("/run/ballast"))
 }
 
 /// The value of `runtime_dir` where it stands on a line of its own.

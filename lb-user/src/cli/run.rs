@@ -10,7 +10,8 @@ use crate::{
 
 /// Runs the agent until it is told to stop.
 pub(super) fn run(args: &Args, options: &Run) -> anyhow::Result<()> {
-    logging::start(options.log_format);
+    // Dropped last: the last lines are those of the stop.
+    let _log = logging::start(options.log_format).context("cannot start the log")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

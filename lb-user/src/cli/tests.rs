@@ -77,3 +77,72 @@ fn the_socket_of_a_file_with_mistakes_is_found() {
     assert_eq!(found("runtime_dir: \"/run/c\""), Some("/run/c".into()));
     assert_eq!(found("services: []\n  runtime_dir: /x"), None);
 }
+
+/// The unit's settings: a name for each section and key, and its values in order.
+fn unit() -> Vec<(String, &'static str)> {
+    let text = include_str!("../../../config/systemd/ballast.service");
+    let mut section = "";
+    let mut settings = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.strip_suffix(']').expect("a section");
+        } else if !line.is_empty() {
+            let (key, value) = line.split_once('=').expect(line);
+            settings.push((format!("{section}.{key}"), value));
+        }
+    }
+    settings
+}
+
+fn values(key: &str) -> Vec<&'static str> {
+    let settings = unit().into_iter();
+    let values = settings.filter(|(of, _)| of == key);
+    values.map(|(_, value)| value).collect()
+}
+
+#[test]
+fn the_unit_always_restarts_and_cleans_up_behind_an_agent_that_does_not_come_back() {
+    assert_eq!(values("Service.Restart"), ["always"]);
+    assert_eq!(values("Unit.StartLimitIntervalSec"), ["0"]);
+    // Below three intervals of the shortest that can be told from a stall.
+    assert_eq!(values("Service.RestartSec"), ["100ms"]);
+    assert_eq!(values("Service.Type"), ["notify"]);
+    assert_eq!(values("Service.KillMode"), ["mixed"]);
+    assert_eq!(values("Service.TimeoutStopSec"), ["90s"]);
+    assert_eq!(
+        values("Service.ExecStopPost"),
+        ["/usr/bin/ballast withdraw --unless-restarting"]
+    );
+}
+
+#[test]
+fn what_the_unit_runs_are_commands_of_ours() {
+    for key in ["ExecStartPre", "ExecStart", "ExecReload", "ExecStopPost"] {
+        let lines = values(&format!("Service.{key}"));
+        assert!(!lines.is_empty(), "{key}");
+        for line in lines {
+            let words: Vec<&str> = line.split(' ').collect();
+            assert_eq!(words[0], "/usr/bin/ballast", "{line}");
+            Args::try_parse_from(words).expect(line);
+        }
+    }
+}
+
+#[test]
+fn the_unit_grants_what_the_agent_needs() {
+    let granted = values("Service.CapabilityBoundingSet").join(" ");
+    for capability in [
+        "BPF",
+        "PERFMON",
+        "NET_ADMIN",
+        "NET_RAW",
+        "SYS_ADMIN",
+        "SYS_NICE",
+        "IPC_LOCK",
+        // `/proc/PID/exe` of others' processes.
+        "SYS_PTRACE",
+    ] {
+        let name = format!("CAP_{capability}");
+        assert!(granted.split(' ').any(|one| one == name), "{name}");
+    }
+}

@@ -139,7 +139,23 @@ pub fn can_resume(runtime_dir: &Path, instances: &[VrrpInstance]) -> bool {
     })
 }
 
+<<<<<<< HEAD
 fn render(role: Role, at: Duration, priority: Priority) -> String {
+=======
+/// Forgets all routers: none goes on with its role.
+pub fn forget_all(runtime_dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(runtime_dir.join(DIRECTORY)) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if let Err(error) = std::fs::remove_file(entry.path()) {
+            tracing::warn!(path = %entry.path().display(), %error, "a role cannot be forgotten");
+        }
+    }
+}
+
+fn render(role: Role, at: Duration) -> String {
+>>>>>>> wt-c
     let role = if role == Role::Master {
         "master"
     } else {

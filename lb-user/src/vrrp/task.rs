@@ -1,17 +1,27 @@
 //! The thread of VRRP: nothing else runs on it, so nothing else can delay an advert.
 
-use std::{path::Path, thread::JoinHandle, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     engine::{Command, Ends, Engine, Setup},
+    last_word,
+    machine::Role,
     realtime,
-    record::Records,
+    record::{self, Records},
     track::{Input, State},
     view::{Notice, Roles, View},
 };
-use crate::net::{Net, chain, monitor::Monitor};
+use crate::{
+    net::{Net, chain, monitor::Monitor},
+    types::InstanceName,
+};
 
 /// The agent's end of the thread.
 #[derive(Debug)]
@@ -23,7 +33,12 @@ pub struct Vrrp {
     pub notices: mpsc::UnboundedReceiver<Notice>,
     /// Why the thread ended, if it did by itself.
     pub ended: oneshot::Receiver<String>,
+    runtime_dir: PathBuf,
+    /// What the routers were last told to be.
+    setup: Setup,
     thread: Option<JoinHandle<()>>,
+    /// Closed when the thread ends.
+    gone: Receiver<()>,
 }
 
 /// How the roles were given up.
@@ -35,6 +50,8 @@ pub enum HandOver {
     Taken,
     /// Nobody did, in the time that any peer needs.
     NotTaken,
+    /// The thread is gone or does not answer. Peers were told; addresses and routes are where they were.
+    Failed,
 }
 
 /// VRRP could not begin.
@@ -58,11 +75,21 @@ impl Vrrp {
     /// [`StartError`].
     pub async fn start(runtime_dir: &Path) -> Result<Self, StartError> {
         let records = Records::open(runtime_dir).map_err(StartError::Records)?;
+        Self::with_body(runtime_dir, |ends, ready| run(records, ends, ready)).await
+    }
+
+    async fn with_body(
+        runtime_dir: &Path,
+        body: impl FnOnce(Ends, oneshot::Sender<Result<(), String>>) -> Result<(), String>
+        + Send
+        + 'static,
+    ) -> Result<Self, StartError> {
         let (commands, orders) = mpsc::unbounded_channel();
         let (roles_out, roles) = watch::channel(Roles::default());
         let (notices_out, notices) = mpsc::unbounded_channel();
         let (ready_out, ready) = oneshot::channel();
         let (ended_out, ended) = oneshot::channel();
+        let (here, gone) = sync_channel(1);
         let ends = Ends {
             commands: orders,
             roles: roles_out,
@@ -71,8 +98,9 @@ impl Vrrp {
         let thread = std::thread::Builder::new()
             .name("vrrp".to_owned())
             .spawn(move || {
+                let _here = here;
                 let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    run(records, ends, ready_out)
+                    body(ends, ready_out)
                 }));
                 let text = match result {
                     Ok(Ok(())) => return,
@@ -89,7 +117,10 @@ impl Vrrp {
             roles,
             notices,
             ended,
+            runtime_dir: runtime_dir.to_owned(),
+            setup: Setup::default(),
             thread: Some(thread),
+            gone,
         };
         match begun {
             Ok(Ok(())) => Ok(vrrp),
@@ -99,7 +130,8 @@ impl Vrrp {
     }
 
     /// Makes the routers what the setup says; returns when adverts follow it.
-    pub async fn configure(&self, setup: Setup) {
+    pub async fn configure(&mut self, setup: Setup) {
+        self.setup = setup.clone();
         let (done, wait) = oneshot::channel();
         if self
             .commands
@@ -133,12 +165,12 @@ impl Vrrp {
     /// long as they may need.
     pub async fn hand_over(&mut self) -> HandOver {
         let (reply, stopped) = oneshot::channel();
-        if self.commands.send(Command::Stop(reply)).is_err() {
-            return HandOver::NotTaken;
-        }
-        let Ok(Ok(limit)) = tokio::time::timeout(RELEASE_LIMIT, stopped).await else {
-            tracing::error!("addresses could not be given up in time");
-            return HandOver::NotTaken;
+        // Refused by a thread that is gone; so is the answer of one that goes now.
+        self.commands.send(Command::Stop(reply)).ok();
+        let limit = match tokio::time::timeout(RELEASE_LIMIT, stopped).await {
+            Ok(Ok(limit)) => limit,
+            Ok(Err(_)) => return self.give_up("the thread of VRRP is gone"),
+            Err(_) => return self.give_up("addresses could not be given up in time"),
         };
         if limit.is_zero() {
             return HandOver::NoMaster;
@@ -148,6 +180,22 @@ impl Vrrp {
             Ok(Ok(_)) => HandOver::Taken,
             Ok(Err(_)) | Err(_) => HandOver::NotTaken,
         }
+    }
+
+    /// What can be done without the thread: masters say that they are none, and nobody goes on with
+    /// their roles.
+    fn give_up(&self, error: &'static str) -> HandOver {
+        tracing::error!(
+            error,
+            "VRRP cannot hand over by itself; its roles are given up"
+        );
+        let roles = self.roles.borrow().clone();
+        let is_master = |name: &InstanceName| roles.routers.get(name) == Some(&Role::Master);
+        let all = self.setup.instances.iter();
+        all.filter(|instance| is_master(&instance.name))
+            .for_each(last_word::say);
+        record::forget_all(&self.runtime_dir);
+        HandOver::Failed
     }
 }
 
@@ -170,10 +218,16 @@ impl Drop for Vrrp {
     fn drop(&mut self) {
         let (commands, _) = mpsc::unbounded_channel();
         self.commands = commands;
-        if let Some(thread) = self.thread.take() {
-            // A panic has been told by `ended`.
-            drop(thread.join());
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        if self.gone.recv_timeout(END_LIMIT) == Err(RecvTimeoutError::Timeout) {
+            // The end of the process is its end, too.
+            tracing::error!("the thread of VRRP does not end");
+            return;
         }
+        // A panic has been told by `ended`.
+        drop(thread.join());
     }
 }
 
@@ -234,3 +288,8 @@ async fn begin(
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 /// How long removing addresses may take.
 const RELEASE_LIMIT: Duration = Duration::from_secs(5);
+/// How long the thread may take to end.
+const END_LIMIT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

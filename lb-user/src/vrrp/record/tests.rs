@@ -85,3 +85,17 @@ fn the_next_agent_finds_the_role_of_the_last() {
     records.remove(&name());
     assert_eq!(records.router(&name()).0, None);
 }
+
+#[test]
+fn what_is_forgotten_is_taken_up_by_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    // Nothing there is no trouble.
+    forget_all(dir.path());
+    let records = Records::open(dir.path()).unwrap();
+    let name = name();
+    let (_, mut record) = records.router(&name);
+    record.note(Role::Master);
+    assert!(records.left(&name).is_some());
+    forget_all(dir.path());
+    assert_eq!(records.left(&name), None);
+}
