@@ -2,6 +2,7 @@
 //! adverts as they are on the wire; and what `ballast status` says about them.
 
 mod advert;
+mod announcement;
 mod conf;
 
 pub mod forged;
@@ -10,6 +11,7 @@ mod status;
 mod yaml;
 
 pub use advert::{Advert, Adverts, is_advert};
+pub use announcement::{Announcement, Announcements, Burst};
 pub use conf::keepalived_conf;
 pub use router::{TRACKED, Version, VirtualRouter};
 pub use status::{Instance, Transition, instances, unclaimed};
