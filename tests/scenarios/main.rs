@@ -23,6 +23,7 @@ mod scale;
 mod schedulers;
 mod setups;
 mod support;
+mod vrrp_adverts;
 mod vrrp_announce;
 mod vrrp_calm;
 mod vrrp_forged;

@@ -8,6 +8,7 @@ mod conf;
 pub mod forged;
 mod router;
 mod status;
+mod sum;
 mod yaml;
 
 pub use advert::{Advert, Adverts, is_advert};
@@ -15,4 +16,5 @@ pub use announcement::{Announcement, Announcements, Burst};
 pub use conf::keepalived_conf;
 pub use router::{TRACKED, Version, VirtualRouter};
 pub use status::{Instance, Transition, instances, unclaimed};
+pub use sum::Sum;
 pub use yaml::{sync_group, vrrp_yaml};
