@@ -33,4 +33,5 @@ mod vrrp_notify;
 mod vrrp_peer;
 mod vrrp_restart;
 mod vrrp_roles;
+mod vrrp_status;
 mod vrrp_track;
