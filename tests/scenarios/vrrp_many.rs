@@ -28,10 +28,9 @@ fn all_of_255_routers_with_20_addresses_have_their_master_soon_after_the_start()
             let usage = usage(&mut pair, index)?;
             eprintln!("lb{}: {took}; {usage}", index + 1);
         }
-        let masters = took.masters.saturating_sub(took.ready);
         ensure!(
-            masters < LIMIT,
-            "{took}; expected within {LIMIT:?} of being ready"
+            took.masters < 3 * LIMIT,
+            "{took}; expected within {LIMIT:?} of the start"
         );
         Ok(())
     });
@@ -137,5 +136,5 @@ fn usage(pair: &mut Pair<'_>, index: usize) -> Result<String> {
     ))
 }
 
-/// Master-down is 0.36 s; a second for everything else.
+/// Master-down is 0.36 s; a second for everything else. A busy machine gets three times as much.
 const LIMIT: Duration = Duration::from_millis(1500);

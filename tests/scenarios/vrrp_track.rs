@@ -1,11 +1,17 @@
 //! What is tracked decides who is master.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, SystemTime},
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lb_tests::{
+    lab,
     netns::Host,
     pair::{Pair, Setup},
+    vrrp::Adverts,
     wait::wait_for,
 };
 
@@ -76,9 +82,79 @@ fn a_file_with_a_number_changes_the_priority() {
     });
 }
 
+#[test]
+fn a_second_interface_without_a_link_is_a_fault_at_once() {
+    with_uplink(0, |pair| {
+        let lb1 = pair.net.lbs[0].host.clone();
+        let mut took = Vec::new();
+        for _ in 0..FLAPS {
+            pair.wait_for_master(0, SOON)?;
+            pair.wait_for_state(0, "master", SOON)?;
+            pair.wait_for_state(1, "backup", SOON)?;
+            let adverts = Adverts::of(&pair.net.lbs[0])?;
+            let cut = SystemTime::now();
+            lb1.sh("ip link set cable down")?;
+            pair.wait_for_master(1, SOON)?;
+            pair.wait_for_state(0, "fault", SOON)?;
+            let sent = adverts.sent();
+            let release = sent.iter().find(|advert| advert.priority == 0);
+            let release = release.context("it did not give up its role")?;
+            took.push(release.at.duration_since(cut)?);
+            let why = router(pair, 0)?.reasons.to_string();
+            ensure!(why.contains("eth1"), "{why}");
+            lb1.sh("ip link set cable up")?;
+        }
+        pair.wait_for_master(0, SOON)?;
+        took.sort_unstable();
+        // Who asks once a second would need half a second for most of them.
+        let median = took[FLAPS / 2];
+        eprintln!("a fault after {took:.1?}");
+        ensure!(median < AT_ONCE, "{took:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_second_interface_with_a_weight_changes_the_priority() {
+    with_uplink(-60, |pair| {
+        ensure!(pair.wait_until_at_rest()? == 0);
+        let lb1 = pair.net.lbs[0].host.clone();
+        lb1.sh("ip link set cable down")?;
+        pair.wait_for_master(1, SOON)?;
+        pair.wait_for_state(0, "backup", SOON)?;
+        let lower = router(pair, 0)?;
+        ensure!(lower.effective_priority == 90, "{lower:?}");
+        ensure!(lower.reasons.to_string().contains("eth1"), "{lower:?}");
+        lb1.sh("ip link set cable up")?;
+        pair.wait_for_master(0, SOON)?;
+        let higher = router(pair, 0)?;
+        ensure!(higher.effective_priority == 150, "{higher:?}");
+        Ok(())
+    });
+}
+
+/// A pair whose first balancer tracks `eth1`, on which no virtual router speaks; `cable` is its other end.
+fn with_uplink(weight: i16, body: impl FnOnce(&mut Pair<'_>) -> Result<()>) {
+    let track = format!("track: {{ interfaces: [{{ name: eth1, weight: {weight} }}] }}");
+    let setup = Setup::new(BALLAST, |index| match index {
+        0 => front(0).yaml(&track),
+        _ => front(1),
+    });
+    lab::test(&[], |lab| {
+        let mut pair = Pair::prepare(lab, setup)?;
+        let lb1 = pair.net.lbs[0].host.clone();
+        lb1.sh("ip link add eth1 type veth peer name cable")?;
+        lb1.sh("ip link set eth1 up")?;
+        lb1.sh("ip link set cable up")?;
+        pair.run(0)?;
+        pair.run(1)?;
+        body(&mut pair)
+    });
+}
+
 /// A pair with the program [`CHECK`] on both balancers.
 fn in_pair(setup: Setup, body: impl FnOnce(&mut Pair<'_>) -> Result<()>) {
-    lb_tests::lab::test(&[], |lab| {
+    lab::test(&[], |lab| {
         let mut pair = Pair::prepare(lab, setup)?;
         for index in [0, 1] {
             install(&pair.net.lbs[index].host)?;
@@ -101,3 +177,6 @@ fn install(host: &Host) -> Result<()> {
 }
 
 const CHECK: &str = "/run/lab-check";
+const FLAPS: usize = 5;
+/// Many times what an event takes.
+const AT_ONCE: Duration = Duration::from_millis(200);

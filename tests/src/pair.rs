@@ -2,6 +2,7 @@
 //! Ballast that only forwards beside a keepalived that moves the addresses.
 
 mod role;
+mod stray;
 
 use std::{net::IpAddr, os::unix::fs::symlink};
 
@@ -20,6 +21,7 @@ use crate::{
 };
 
 pub use role::{NOTIFY, has_address, notified};
+pub use stray::Strays;
 
 /// Who elects the master on a balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]

@@ -33,6 +33,8 @@ pub struct Advert {
     pub priority: u8,
     /// How many addresses it lists.
     pub addresses: u8,
+    /// Everything after the IP header.
+    pub message: Vec<u8>,
 }
 
 impl Advert {
@@ -44,7 +46,10 @@ impl Advert {
         } else {
             ETHERNET + 40
         };
-        let payload = captured.bytes.get(at..at + 4)?;
+        // Short frames are padded; the IP header knows better.
+        let end = ETHERNET + ip.length;
+        let message = captured.bytes.get(at..end)?;
+        let payload = message.get(..4)?;
         Some(Self {
             at: captured.at,
             mac: frame.src_mac,
@@ -55,6 +60,7 @@ impl Advert {
             id: payload[1],
             priority: payload[2],
             addresses: payload[3],
+            message: message.to_vec(),
         })
     }
 }

@@ -11,13 +11,14 @@ use nix::{
     sys::socket::{AddressFamily, SockFlag, SockType, socket},
 };
 
-use super::{Version, VirtualRouter};
+use super::{Sum, Version, VirtualRouter};
 use crate::{
     netns::Host,
     sys,
     topology::{Node, VIP, VIP6},
 };
 use attacks::Attack;
+use forge::Forge;
 
 /// A forged advert.
 #[derive(Clone, Debug)]
@@ -66,6 +67,19 @@ pub fn corpus(node: &Node, peer: &Node, attacker: &Node) -> Vec<Forged> {
         frame: forge.frame(),
     };
     cases.into_iter().flatten().map(forged).collect()
+}
+
+/// What is right with all of them: an advert of version 3 for router `id` and [`VIP`], with this priority, as
+/// `from` would send it: to `to` alone, or to the group.
+#[must_use]
+pub fn genuine(from: &Node, to: Option<&Node>, id: u8, priority: u8, sum: Sum) -> Vec<u8> {
+    let group = forge::GROUP.into();
+    let mut forge = Forge::v3(id, from.v4.into(), group, from.port.mac());
+    if let Some(to) = to {
+        forge.destination = to.v4.into();
+        forge.to_mac = to.port.mac();
+    }
+    forge.priority(priority).sum(sum).frame()
 }
 
 /// Sends a frame out of `eth0` of `host`, as it is.

@@ -1,6 +1,6 @@
 //! What `ballast status --json` says about virtual routers. The only reader of that part of the document.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -29,6 +29,9 @@ pub struct Instance {
     /// Who is master, as far as this node knows.
     #[serde(default)]
     pub master: Option<String>,
+    /// What the peer says to hold, where that is something else.
+    #[serde(default)]
+    pub peer_virtual_addresses: Option<Vec<IpAddr>>,
     /// Milliseconds since the master's last advert.
     #[serde(default)]
     pub last_advert_age_ms: Option<u64>,
@@ -62,6 +65,9 @@ pub struct Counters {
     /// Accepted.
     #[serde(default)]
     pub received: u64,
+    /// Accepted in version 3 over IPv4, by how they were summed.
+    #[serde(default)]
+    pub checksum_forms: BTreeMap<String, u64>,
     /// Ignored, by reason.
     #[serde(default)]
     pub dropped: BTreeMap<String, u64>,

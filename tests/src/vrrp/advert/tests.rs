@@ -23,6 +23,7 @@ fn an_advert_is_read_from_its_frame() {
         (2, 52, 100, 2)
     );
     assert_eq!(advert.ttl, 255);
+    assert_eq!(advert.message, [0x21, 52, 100, 2, 1, 1, 0x87, 0x4b]);
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::PASSWORD;
 use crate::{
-    packet::{self, MacAddr, internet_checksum, pseudo_checksum},
+    packet::{self, MacAddr, internet_checksum},
     topology::{VIP, VIP6},
+    vrrp::Sum,
 };
 
 /// A right advert, to be made wrong.
@@ -27,6 +28,7 @@ pub(super) struct Forge {
     interval: u8,
     password: [u8; 8],
     checksum: Option<u16>,
+    sum: Sum,
     cut: usize,
 }
 
@@ -58,6 +60,7 @@ impl Forge {
             interval: 100,
             password: [0; 8],
             checksum: None,
+            sum: Sum::PseudoHeader,
             cut: usize::MAX,
         }
     }
@@ -120,6 +123,11 @@ impl Forge {
         self
     }
 
+    pub(super) fn sum(mut self, sum: Sum) -> Self {
+        self.sum = sum;
+        self
+    }
+
     pub(super) fn cut(mut self, length: usize) -> Self {
         self.cut = length;
         self
@@ -149,7 +157,7 @@ impl Forge {
         }
         let sum = self.checksum.unwrap_or_else(|| match self.version {
             2 => internet_checksum(&bytes),
-            _ => pseudo_checksum(self.source, self.destination, VRRP, &bytes),
+            _ => self.sum.of(&bytes, self.source, self.destination),
         });
         bytes[6..8].copy_from_slice(&sum.to_be_bytes());
         bytes.truncate(self.cut);
