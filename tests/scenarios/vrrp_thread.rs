@@ -1,6 +1,6 @@
 //! The thread of VRRP is one that a busy machine does not delay.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use lb_tests::pair::Setup;
@@ -14,8 +14,14 @@ fn only_the_thread_of_vrrp_is_real_time_and_memory_is_locked() {
         let mut names = Vec::new();
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
             let task = task?.path();
-            let name = fs::read_to_string(task.join("comm"))?.trim().to_owned();
-            let (policy, priority) = scheduling(&task)?;
+            // Others may end meanwhile.
+            let Ok(name) = fs::read_to_string(task.join("comm")) else {
+                continue;
+            };
+            let name = name.trim().to_owned();
+            let Ok((policy, priority)) = scheduling(&task) else {
+                continue;
+            };
             if name == "vrrp" {
                 ensure!(policy == SCHED_RR, "its policy is {policy}");
                 ensure!(priority > 0, "its priority is {priority}");
@@ -36,7 +42,7 @@ fn only_the_thread_of_vrrp_is_real_time_and_memory_is_locked() {
 }
 
 /// Policy and real-time priority (proc(5), `stat`, fields 41 and 40).
-fn scheduling(task: &PathBuf) -> Result<(u32, u32)> {
+fn scheduling(task: &Path) -> Result<(u32, u32)> {
     let stat = fs::read_to_string(task.join("stat"))?;
     // The name may hold spaces; field 3 is the first after it.
     let (_, rest) = stat.rsplit_once(')').context("no name")?;
