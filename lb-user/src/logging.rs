@@ -46,6 +46,11 @@ pub fn start(format: Option<Format>) -> io::Result<Guard> {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .from_env_lossy();
+    // It has a line for each answer that came too late, thousands of them.
+    let filter = match QUIET.parse() {
+        Ok(quiet) => filter.add_directive(quiet),
+        Err(_) => filter,
+    };
     let (sink, guard) = match (format, format.is_none().then(journal).flatten()) {
         (None, Some(socket)) => {
             let (queue, guard) = queue::start(
@@ -108,6 +113,9 @@ fn json(queue: Queue) -> Box<dyn Layer<Registry> + Send + Sync> {
         .with_writer(move || queue.clone())
         .boxed()
 }
+
+/// What a library has to say only where it fails.
+const QUIET: &str = "netlink_proto=error";
 
 /// What stands where lines are missing.
 fn lines_lost(lines: u64) -> Vec<u8> {

@@ -20,8 +20,8 @@ fn routes_that_stay_in_the_file_stay_in_the_kernel() {
         ensure!(pair.wait_until_at_rest()? == 0);
         let before = transitions(pair)?;
         wait_for_routes(pair, ALL)?;
-        // Fewer, others, and the same again in another order.
-        for to in [&ALL[3..], &ALL[..2], &[ALL[2], ALL[0]], ALL] {
+        // Fewer, others, and all again.
+        for to in [&ALL[3..], &ALL[..2], &ALL[1..3], ALL] {
             pair.setup.routers[0] = vec![routes(to)(0)];
             reload(pair)?;
             wait_for_routes(pair, to)?;

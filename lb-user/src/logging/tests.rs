@@ -9,6 +9,7 @@ use super::{
 };
 
 /// A sink that writes a line each time it is let; and says before that it has one.
+#[expect(clippy::type_complexity, reason = "four ends, each used once")]
 fn held() -> (
     impl FnMut(&[u8]) -> io::Result<()> + Send,
     Sender<()>,

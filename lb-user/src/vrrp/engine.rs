@@ -15,7 +15,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::MissedTickBehavior,
 };
 
@@ -109,7 +109,10 @@ pub struct Engine {
     /// Addresses are compared with what should be there at this time.
     inspect_at: Option<Instant>,
     unclaimed: BTreeMap<&'static str, u64>,
-    stopping: Option<oneshot::Sender<Duration>>,
+    /// Who is to be told that nothing is left, and how long a peer may need to take over.
+    stopping: Option<(oneshot::Sender<Duration>, Duration)>,
+    /// The job that removes what belongs to no master.
+    sweeper: Option<AbortHandle>,
     stopped: bool,
     ordinary_scheduling: Option<String>,
     alarm: AsyncTimer,
@@ -198,6 +201,7 @@ impl Engine {
             inspect_at: None,
             unclaimed: BTreeMap::new(),
             stopping: None,
+            sweeper: None,
             stopped: false,
             ordinary_scheduling,
             alarm: AsyncTimer::new().map_err(EngineError::Timer)?,
@@ -328,7 +332,14 @@ impl Engine {
     /// Gives up every role.
     fn stop(&mut self, reply: oneshot::Sender<Duration>, now: Instant) {
         self.stopped = true;
-        self.stopping = Some(reply);
+        let masters = self
+            .routers()
+            .filter(|router| router.role() == Role::Master);
+        let longest = masters
+            .map(|router| 4 * router.instance.advertisement_interval.max(TICK))
+            .max();
+        // Now: a peer may have taken over before the last address is removed.
+        self.stopping = Some((reply, longest.unwrap_or_default()));
         let ids: Vec<UnitId> = self.units.keys().copied().collect();
         for id in ids {
             if let Some(unit) = self.units.get_mut(&id) {
@@ -346,13 +357,9 @@ impl Engine {
         if self.stopping.is_none() || !self.jobs.is_empty() {
             return;
         }
-        let masters = self.routers().filter(|router| router.was_master);
-        let longest = masters
-            .map(|router| 4 * router.instance.advertisement_interval.max(TICK))
-            .max();
-        if let Some(reply) = self.stopping.take() {
+        if let Some((reply, longest)) = self.stopping.take() {
             // The agent may have given up waiting.
-            reply.send(longest.unwrap_or_default()).ok();
+            reply.send(longest).ok();
         }
     }
 

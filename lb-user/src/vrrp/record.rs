@@ -139,9 +139,6 @@ pub fn can_resume(runtime_dir: &Path, instances: &[VrrpInstance]) -> bool {
     })
 }
 
-<<<<<<< HEAD
-fn render(role: Role, at: Duration, priority: Priority) -> String {
-=======
 /// Forgets all routers: none goes on with its role.
 pub fn forget_all(runtime_dir: &Path) {
     let Ok(entries) = std::fs::read_dir(runtime_dir.join(DIRECTORY)) else {
@@ -154,8 +151,7 @@ pub fn forget_all(runtime_dir: &Path) {
     }
 }
 
-fn render(role: Role, at: Duration) -> String {
->>>>>>> wt-c
+fn render(role: Role, at: Duration, priority: Priority) -> String {
     let role = if role == Role::Master {
         "master"
     } else {

@@ -14,7 +14,9 @@ fn on_link(last: u8, via: Option<&str>) -> NextHop {
         mac: station(last),
         via: via.map(address),
         source: None,
-        mtu: None,
+        source_mac: station(1),
+        vlans: Vec::new(),
+        mtu: 1500,
     }
 }
 

@@ -13,8 +13,11 @@ fn config(routers: &[(&str, &[&str])], groups: &str) -> Config {
     validate_str("test.yaml", &(text + groups)).unwrap().config
 }
 
+/// Instances with the number of their addresses, and groups.
+type Left = (Vec<(String, usize)>, Vec<String>);
+
 /// What is between the two, as names with numbers of addresses, and what goes.
-fn between(old: &Config, new: &Config) -> Option<(Vec<(String, usize)>, Vec<String>)> {
+fn between(old: &Config, new: &Config) -> Option<Left> {
     let (stays, goes) = split(old, new)?;
     let stays = stays.instances.iter();
     Some((

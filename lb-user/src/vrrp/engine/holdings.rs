@@ -178,19 +178,22 @@ impl Engine {
                 label: None,
             })
             .collect();
-        if strays.is_empty() {
+        // The news of what one removal did are still to come: the next look is soon enough.
+        let busy = self.sweeper.as_ref().is_some_and(|job| !job.is_finished());
+        if strays.is_empty() || busy {
             return;
         }
         let net = self.net.clone();
         let nothing = Arc::new(Holdings::default());
         let held = self.held(strays);
-        self.jobs.spawn(async move {
+        let sweeper = self.jobs.spawn(async move {
             JobDone {
                 of: None,
                 kind: JobKind::Release,
                 troubles: nothing.release(net, held, Vec::new()).await,
             }
         });
+        self.sweeper = Some(sweeper);
     }
 }
 

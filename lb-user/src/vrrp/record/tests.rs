@@ -94,7 +94,7 @@ fn what_is_forgotten_is_taken_up_by_nobody() {
     let records = Records::open(dir.path()).unwrap();
     let name = name();
     let (_, mut record) = records.router(&name);
-    record.note(Role::Master);
+    record.note(Role::Master, priority(100));
     assert!(records.left(&name).is_some());
     forget_all(dir.path());
     assert_eq!(records.left(&name), None);
