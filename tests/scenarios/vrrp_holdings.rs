@@ -37,8 +37,13 @@ fn routes_come_back_with_the_interface_that_they_leave_by() {
     let setup = Setup::new(BALLAST, |index| front(index).yaml(AWAY));
     on_pair(setup, |pair| {
         for lb in &pair.net.lbs {
-            lb.host
-                .sh("ip link add away0 type veth peer name away1 && ip link set away1 up && ip link set away0 up")?;
+            for command in [
+                "add away0 type veth peer away1",
+                "set away1 up",
+                "set away0 up",
+            ] {
+                lb.host.sh(&format!("ip link {command}"))?;
+            }
         }
         ensure!(pair.wait_until_at_rest()? == 0);
         wait_for_routes(pair, &["198.51.100.0/24"])?;
