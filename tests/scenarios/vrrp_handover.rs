@@ -20,6 +20,17 @@ fn a_master_that_is_told_to_stop_gives_up_first_and_forwards_for_two_seconds_mor
     gives_up_first(Setup::new(BALLAST, with_route));
 }
 
+#[test]
+fn a_peer_that_takes_over_before_the_addresses_are_gone_is_waited_for_all_the_same() {
+    gives_up_first(Setup::new(BALLAST, |index| {
+        // Its skew is a tenth of a millisecond, and 200 addresses are not gone by then.
+        let router = with_route(index)
+            .interval(Duration::from_millis(10))
+            .priority([254, 253][index]);
+        (1..=200).fold(router, |router, n| router.address([10, 20, 0, n]))
+    }));
+}
+
 fn gives_up_first(setup: Setup) {
     on_pair(setup, |pair| {
         ensure!(pair.wait_until_at_rest()? == 0);

@@ -2,10 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, Result, ensure};
+use ipnet::IpNet;
 use lb_tests::{
     lab,
     pair::{Pair, Setup},
@@ -19,11 +20,9 @@ use crate::support::{BALLAST, SOON, priority};
 #[test]
 fn all_of_255_routers_with_20_addresses_have_their_master_soon_after_the_start() {
     lab::test(&[], |lab| {
-        let setup = Setup::many(BALLAST, |index| {
-            (1..=255).map(|id| many(id, index)).collect()
-        });
-        let mut pair = Pair::prepare(lab, setup)?;
-        let took = start(&mut pair)?;
+        let mut pair = Pair::prepare(lab, all(32, owner))?;
+        let masters: Vec<_> = (1..=255).map(owner).collect();
+        let took = start(&mut pair, &masters)?;
         for index in [0, 1] {
             let usage = usage(&mut pair, index)?;
             eprintln!("lb{}: {took}; {usage}", index + 1);
@@ -32,6 +31,41 @@ fn all_of_255_routers_with_20_addresses_have_their_master_soon_after_the_start()
             took.masters < 3 * LIMIT,
             "{took}; expected within {LIMIT:?} of the start"
         );
+        Ok(())
+    });
+}
+
+#[test]
+fn a_master_of_255_routers_with_20_addresses_stops_cleanly() {
+    stop_of_all(32);
+}
+
+#[test]
+fn a_master_of_255_networks_with_20_addresses_stops_cleanly() {
+    stop_of_all(24);
+}
+
+/// Stops the master of everything, and expects everything on the other.
+fn stop_of_all(prefix: u8) {
+    lab::test(&[], |lab| {
+        let mut pair = Pair::prepare(lab, all(prefix, |_| 0))?;
+        // One after the other: they have nothing to agree about.
+        pair.run(0)?;
+        pair.wait_for_masters(&[0; 255], SOON)?;
+        pair.run(1)?;
+        pair.wait_for_state(1, "backup", SOON)?;
+        let before = Instant::now();
+        // Exit status 0.
+        pair.stop(0)?;
+        let stopped = before.elapsed();
+        eprintln!("/{prefix}: stopped after {stopped:.2?}");
+        pair.expect_no_addresses(0)?;
+        pair.wait_for_masters(&[1; 255], SOON)?;
+        let moved = before.elapsed();
+        eprintln!("/{prefix}: stopped after {stopped:.2?}, all moved after {moved:.2?}");
+        let log = pair.balancer_mut(0)?.agent.process()?.log();
+        ensure!(!log.contains("could not be"), "{log}");
+        ensure!(stopped < STOP_LIMIT, "it took {stopped:?} to stop");
         Ok(())
     });
 }
@@ -61,12 +95,12 @@ impl std::fmt::Display for Took {
     }
 }
 
-fn start(pair: &mut Pair<'_>) -> Result<Took> {
+/// Starts both; `masters` has the balancer that each router's master should be on.
+fn start(pair: &mut Pair<'_>, masters: &[usize]) -> Result<Took> {
     let adverts = [
         Adverts::of(&pair.net.lbs[0])?,
         Adverts::of(&pair.net.lbs[1])?,
     ];
-    let masters: Vec<_> = (1..=255).map(owner).collect();
     let start = SystemTime::now();
     for index in [0, 1] {
         pair.balancer_mut(index)?.agent.run_unready()?;
@@ -78,14 +112,16 @@ fn start(pair: &mut Pair<'_>) -> Result<Took> {
     wait_for("every router's addresses", SOON, || {
         // Reading ten thousand addresses takes a core away from those who add them.
         pause(Duration::from_millis(200));
-        pair.wait_for_masters(&masters, Duration::ZERO)
+        pair.wait_for_masters(masters, Duration::ZERO)
     })?;
     let addresses = start.elapsed()?;
     let mut first = BTreeMap::new();
     for (index, adverts) in adverts.iter().enumerate() {
-        let sent = adverts.sent().into_iter();
-        for advert in sent.filter(|advert| owner(advert.id) == index && advert.priority > 0) {
-            first.entry(advert.id).or_insert(advert.at);
+        for advert in adverts.sent() {
+            let owner = masters.get(usize::from(advert.id) - 1);
+            if owner == Some(&index) && advert.priority > 0 {
+                first.entry(advert.id).or_insert(advert.at);
+            }
         }
     }
     ensure!(first.len() == 255, "{} masters", first.len());
@@ -102,14 +138,27 @@ fn owner(id: u8) -> usize {
     usize::from(id.is_multiple_of(2))
 }
 
-fn many(id: u8, index: usize) -> VirtualRouter {
+/// Each with 20 addresses in a network of its own, of which an address has `prefix` bits.
+fn all(prefix: u8, owner: impl Fn(u8) -> usize) -> Setup {
+    Setup::many(BALLAST, |index| {
+        (1..=255)
+            .map(|id| many(id, prefix, owner(id) == index))
+            .collect()
+    })
+}
+
+fn many(id: u8, prefix: u8, first: bool) -> VirtualRouter {
     let mut router = VirtualRouter::new(&format!("VI_{id}"), id, Version::V3)
         .interval(Duration::from_millis(100))
-        .priority(priority(owner(id) == index));
+        .priority(priority(first));
     if id == 1 {
         router = router.address(VIP);
     }
-    (u8::from(id == 1)..20).fold(router, |router, n| router.address([10, 20, id, n]))
+    for n in u8::from(id == 1)..20 {
+        let address = [10, 20, id, 1 + n].into();
+        router.addresses.push(IpNet::new_assert(address, prefix));
+    }
+    router
 }
 
 /// Memory, and processor time over two seconds.
@@ -138,3 +187,5 @@ fn usage(pair: &mut Pair<'_>, index: usize) -> Result<String> {
 
 /// Master-down is 0.36 s; a second for everything else. A busy machine gets three times as much.
 const LIMIT: Duration = Duration::from_millis(1500);
+/// Two seconds are the peer's; a master with one address takes little more.
+const STOP_LIMIT: Duration = Duration::from_secs(10);

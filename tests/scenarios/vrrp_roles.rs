@@ -111,6 +111,55 @@ fn an_agent_that_was_stopped_for_long_listens_before_it_speaks() {
 }
 
 #[test]
+fn members_of_a_group_that_were_stopped_for_long_listen_before_they_speak() {
+    let routers = |index: usize| {
+        let member = |name: &str, id| {
+            VirtualRouter::new(name, id, Version::V3)
+                .interval(Duration::from_millis(100))
+                .priority(priority(index == 0))
+                .no_preempt()
+        };
+        vec![
+            member("outside", 1).address(VIP),
+            member("inside", 2).address([10, 0, 0, 126]),
+        ]
+    };
+    let setup = Setup::many(BALLAST, routers).yaml(&sync_group("gateway", &["outside", "inside"]));
+    on_pair(setup, |pair| {
+        let first = pair.wait_for_any_master(SOON)?;
+        pair.wait_for_masters(&[first; 2], SOON)?;
+        pair.wait_for_state(1 - first, "backup", SOON)?;
+        let stopped = Instant::now();
+        let process = pair.balancer_mut(first)?.agent.process()?;
+        process.signal(Signal::SIGSTOP)?;
+        let other = pair.net.lbs[1 - first].host.clone();
+        wait_for("the other to take over", SOON, || {
+            has_address(&other, VIP.into()) && has_address(&other, [10, 0, 0, 126].into())
+        })?;
+        wait_for("a long stop", SOON, || {
+            stopped.elapsed() > Duration::from_millis(1500)
+        })?;
+        let adverts = Adverts::of(&pair.net.lbs[first])?;
+        let process = pair.balancer_mut(first)?.agent.process()?;
+        process.signal(Signal::SIGCONT)?;
+        pair.wait_for_masters(&[1 - first; 2], SOON)?;
+        pair.wait_for_state(first, "backup", SOON)?;
+        pair.wait_for_state(1 - first, "master", SOON)?;
+        wait_for("some intervals", SOON, || {
+            let heard = adverts.received().len();
+            ensure!(heard > 20, "{heard} adverts");
+            Ok(())
+        })?;
+        // At most that they give up the role, each once: so their successor, who never heard that
+        // there were two, announces itself again.
+        let spoke = adverts.sent();
+        let claims = spoke.iter().filter(|advert| advert.priority > 0).count();
+        ensure!(claims == 0 && spoke.len() <= 2, "they spoke: {spoke:?}");
+        Ok(())
+    });
+}
+
+#[test]
 fn an_ipv6_address_moves_with_its_traffic() {
     let setup = Setup::many(BALLAST, |index| {
         let v6 = VirtualRouter::new("front6", 51, Version::V3)
