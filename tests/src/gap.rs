@@ -29,7 +29,8 @@ pub use probe::Probes;
 pub use run::{Measurement, measure, restore};
 pub use table::{Row, Table};
 
-/// A canary that overslept longer makes a measurement worthless.
+/// A canary that overslept longer makes a measurement worthless, unless that is less than a tenth of an
+/// advertisement interval.
 pub const STALL: Duration = Duration::from_millis(10);
 
 /// Of probes, echo and canary, where real-time scheduling is allowed.

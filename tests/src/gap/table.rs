@@ -58,7 +58,7 @@ impl Row {
 
     /// Takes a measurement, unless the machine stalled: then it is counted and `false`.
     pub fn add(&mut self, measurement: &Measurement, master: &str) -> bool {
-        if measurement.stall > STALL {
+        if measurement.stall > STALL.max(self.interval / 10) {
             self.stalled += 1;
             return false;
         }

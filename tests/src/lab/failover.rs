@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::{
@@ -97,7 +97,7 @@ fn measure_all(
 ) -> Result<Vec<Row>> {
     let mut pairs = labs
         .iter()
-        .map(|(stack, lab)| Pair::start(lab, setup(*stack, interval)))
+        .map(|(stack, lab)| Pair::start(lab, setup(*stack, interval)).map(Some))
         .collect::<Result<Vec<_>>>()?;
     let mut rows = Vec::new();
     for event in events.iter().copied() {
@@ -109,14 +109,42 @@ fn measure_all(
             // Evenly over the interval: when in it a master dies is what makes gaps differ.
             #[expect(clippy::cast_precision_loss, reason = "a few dozen")]
             let phase = (run as f64 + 0.5) / runs as f64;
-            for (row, pair) in of_event.iter_mut().zip(&mut pairs) {
-                measure_until_it_counts(row, pair, phase, runs)
-                    .with_context(|| row.stack.name().to_owned())?;
+            for ((row, pair), (stack, lab)) in of_event.iter_mut().zip(&mut pairs).zip(labs) {
+                measure_on(row, pair, phase, runs, || {
+                    Pair::start(lab, setup(*stack, interval))
+                })
+                .with_context(|| stack.name().to_owned())?;
             }
         }
         rows.extend(of_event);
     }
     Ok(rows)
+}
+
+/// One measurement for the row, on another pair where this one does not come to rest: what hangs after a
+/// stall of the machine is not what is measured.
+fn measure_on<'lab>(
+    row: &mut Row,
+    pair: &mut Option<Pair<'lab>>,
+    phase: f64,
+    runs: usize,
+    start: impl Fn() -> Result<Pair<'lab>>,
+) -> Result<()> {
+    for _ in 0..PAIRS {
+        let one = match pair.take() {
+            Some(pair) => pair,
+            None => start()?,
+        };
+        match measure_until_it_counts(row, pair.insert(one), phase, runs) {
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                eprintln!("{}: {error:#}; with another pair", row.stack.name());
+                row.stalled += 1;
+                *pair = None;
+            }
+        }
+    }
+    bail!("{PAIRS} pairs did not come to rest")
 }
 
 /// One measurement for the row, repeated while the machine stalls; then the pair is at rest again, so
@@ -245,11 +273,13 @@ fn or_all<T: Copy>(chosen: &[T], all: &[T]) -> Vec<T> {
 }
 
 const CALM_TRIES: usize = 3;
+const PAIRS: usize = 3;
 const NOTES: &str = "\
 gap: the longest silence between two answers to 1 kHz UDP probes, kernel receive timestamps; 1 ms: none.
 quiet: the same in as long a time before each event: a gap like it is the machine's.
 advert: from the last advert of a master that could not say goodbye to the first answer, whenever it went.
-lost: probes without an answer. stalled: measurements repeated because the canary overslept by more than 10 ms.
+lost: probes without an answer. stalled: measurements repeated because the canary overslept by more than 10 ms
+(a tenth of the interval, where that is more).
 Intervals of 1 s: version 2; shorter: version 3. Priorities 101 and 100, no preemption.
 keepalived: Debian's, logging off, real-time priority; it moves the address, a Ballast without vrrp_instances forwards.
 keepalived's process tracking needs the initial network namespace: here its vrrp_script runs pgrep every second.
